@@ -1,0 +1,1 @@
+"""Work on foreign bytes, all of it behind a child process."""

@@ -1,0 +1,96 @@
+"""Opening a foreign file so that it can name no other file and no address."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import av
+import av.error
+from av.stream import Disposition
+
+from mediaq.media.child.refusal import Refusal
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.stream import Stream
+    from av.video.stream import VideoStream
+
+MAX_PIXELS = 64 * 1024 * 1024
+MAX_STREAMS = 200
+
+# Demuxers that read one file and decode what stands in it. Playlists (hls, dash, concat, sdp),
+# picture sequences (image2) and devices are left out: they open what the file tells them to.
+DEMUXERS = (
+    "3g2,3gp,aac,ac3,aiff,amr,ape,apng,asf,au,av1,avi,avr,caf,dts,dtshd,dv,eac3,flac,flv,gif,"
+    "gxf,h261,h263,h264,hevc,ivf,m4a,m4v,matroska,mj2,mjpeg,mlp,mov,mp3,mp4,mpc,mpc8,mpeg,"
+    "mpegts,mpegvideo,mxf,nut,obu,ogg,rm,smk,tta,truehd,vc1,voc,vvc,w64,wav,webm,wtv,wv,"
+    "yuv4mpegpipe"
+)
+
+
+def open_media(path: str, name: str) -> InputContainer:
+    """Open ``path`` with media demuxers and the file protocol only, or raise :class:`Refusal`.
+
+    The ``file:`` prefix keeps leading dashes, colons and ``%03d`` in a name from meaning anything.
+    """
+    options = {
+        "protocol_whitelist": "file",
+        "format_whitelist": DEMUXERS,
+        "max_streams": str(MAX_STREAMS),
+        "max_pixels": str(MAX_PIXELS),
+    }
+    try:
+        return av.open(f"file:{path}", options=options, metadata_errors="replace")
+    except av.error.ArgumentError:
+        # The answer to a format outside the whitelist.
+        msg = f"{name} is not a media file that can be read: its format is not accepted"
+        raise Refusal(msg) from None
+    except (av.error.FFmpegError, OSError) as error:
+        msg = f"{name} is not a media file that can be read: {reason(error)}"
+        raise Refusal(msg) from None
+
+
+def reason(error: Exception) -> str:
+    """Say what libav reported, without the file name that PyAV adds."""
+    return str(getattr(error, "strerror", None) or type(error).__name__)
+
+
+def is_picture(stream: Stream) -> bool:
+    """Tell a cover or thumbnail from a film."""
+    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
+
+
+def film_stream(container: InputContainer, name: str) -> VideoStream:
+    """Choose the stream to show: the default one, else the largest; never a cover picture."""
+    films = [s for s in container.streams.video if not is_picture(s)]
+    if not films:
+        kinds = sorted({stream.type or "unknown" for stream in container.streams})
+        has = f"only {', '.join(kinds)}" if kinds else "no streams at all"
+        msg = f"{name} has no video stream, {has}"
+        raise Refusal(msg)
+    # Without a decoder for it, PyAV gives a stream no codec context, whatever its types say.
+    readable = [s for s in films if getattr(s.codec_context, "width", 0) > 0]
+    if not readable:
+        msg = f"{name} holds video that cannot be decoded: its codec or its size is unknown"
+        raise Refusal(msg)
+    film = max(readable, key=_preference)
+    check_pixels(film, name)
+    return film
+
+
+def check_pixels(film: VideoStream, name: str) -> None:
+    """Refuse a picture size that would need too much memory to decode."""
+    width, height = film.codec_context.width, film.codec_context.height
+    if width * height > MAX_PIXELS:
+        msg = (
+            f"{name} has pictures of {width} x {height} pixels;"
+            f" {MAX_PIXELS // 1_000_000} megapixels is the limit"
+        )
+        raise Refusal(msg)
+    film.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+
+
+def _preference(stream: VideoStream) -> tuple[bool, int, int]:
+    context = stream.codec_context
+    is_default = bool(stream.disposition & Disposition.default)
+    return is_default, context.width * context.height, -stream.index

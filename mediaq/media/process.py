@@ -1,0 +1,205 @@
+"""The child-process boundary: one job in, progress and one answer out, nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import sys
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mediaq.errors import Rejected, Unavailable
+
+Tell = Callable[[float, str], Awaitable[None]]
+
+# Isolated and without site: the child gets the parent's import path with its job instead, so
+# that virtual environments and editable installs work and no start-up hook runs.
+FLAGS = ("-I", "-S", "-c")
+BOOT = (
+    "import os,sys,json\n"
+    "job=json.loads(sys.stdin.buffer.readline())\n"
+    "sys.path[:]=job['import']\n"
+    "from mediaq.media.child.entry import main\n"
+    "main(job)\n"
+)
+LIMITS: Mapping[str, int] = {"AS": 3 * 1024**3, "NOFILE": 64}
+LINE_LIMIT = 16 * 1024 * 1024
+LOG_LINES = 10
+# What a child may take to end after it closed its pipe or talked nonsense.
+LAST_SECONDS = 0.5
+LOG_LINE = 300
+# Sent from outside, not raised by what the child decodes.
+FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+
+
+async def run(
+    job: Mapping[str, Any],
+    *,
+    name: str,
+    source: Path,
+    seconds: float,
+    tell: Tell | None = None,
+    boot: str = BOOT,
+) -> dict[str, Any]:
+    """Do ``job`` in a child of its own and give its answer.
+
+    Raises :class:`Rejected` when the child refuses the input, dies of it, talks nonsense or takes
+    longer than ``seconds``; :class:`Unavailable` when it cannot be started or is killed from
+    outside. However this ends, the child has ended before.
+    """
+    log: deque[str] = deque(maxlen=LOG_LINES)
+    limit = asyncio.timeout(seconds)
+    child = await _start(boot)
+    reading = asyncio.create_task(_read_log(child, log, source))
+    try:
+        async with limit:
+            await _send(child, job, name, source)
+            answer = await _listen(child, tell)
+            code = None if answer else await _exit_code(child, reading)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        msg = f"{name} took longer than {seconds:g} s to decode"
+        raise Rejected(msg, limit_seconds=seconds, ffmpeg=list(log)) from None
+    finally:
+        await _end(child, reading)
+    result = answer.get("result")
+    if isinstance(result, dict):
+        return result
+    if "refused" in answer:
+        raise Rejected(answer["refused"], ffmpeg=list(log), **answer.get("details", {}))
+    raise _trouble(name, code, log)
+
+
+async def _start(boot: str) -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *FLAGS,
+            boot,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=LINE_LIMIT,
+            start_new_session=True,
+            env=_environment(),
+            cwd="/",
+        )
+    except OSError as error:
+        msg = f"no process for decoding could be started: {error.strerror}"
+        raise Unavailable(msg, retry_after=5.0) from error
+
+
+def _environment() -> dict[str, str]:
+    """Give the child no secret: nothing but where the system keeps its libraries."""
+    passed = {key: os.environ[key] for key in ("LD_LIBRARY_PATH",) if key in os.environ}
+    return {"LC_ALL": "C.UTF-8", **passed}
+
+
+async def _send(
+    child: asyncio.subprocess.Process, job: Mapping[str, Any], name: str, source: Path
+) -> None:
+    whole = {
+        "parent": os.getpid(),
+        "import": _import_path(),
+        "limits": dict(LIMITS),
+        "name": name,
+        "source": str(source),
+        **job,
+    }
+    assert child.stdin is not None  # noqa: S101 - it was asked for
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        child.stdin.write(json.dumps(whole).encode() + b"\n")
+        await child.stdin.drain()
+
+
+def _import_path() -> list[str]:
+    root = str(Path(__file__).resolve().parents[2])
+    return [*(entry for entry in sys.path if Path(entry).is_absolute() and entry != root), root]
+
+
+async def _listen(child: asyncio.subprocess.Process, tell: Tell | None) -> dict[str, Any]:
+    """Pass progress on until the child answers; empty when it ends or talks nonsense."""
+    assert child.stdout is not None  # noqa: S101 - it was asked for
+    while True:
+        try:
+            line = await child.stdout.readline()
+            message = json.loads(line)
+        except ValueError:
+            # Not JSON, no text, endless, or the end of the pipe.
+            return {}
+        if not isinstance(message, dict):
+            return {}
+        if "progress" not in message:
+            return message
+        if tell is not None:
+            await tell(float(message["progress"]), str(message.get("doing", "")))
+
+
+async def _exit_code(child: asyncio.subprocess.Process, reading: asyncio.Task[None]) -> int | None:
+    """Give a child that said nothing sensible a moment to end; None when it goes on."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LAST_SECONDS):
+            await child.wait()
+            await asyncio.shield(reading)
+    return child.returncode
+
+
+async def _read_log(child: asyncio.subprocess.Process, log: deque[str], source: Path) -> None:
+    """Keep the last different lines of standard error, short and without paths."""
+    assert child.stderr is not None  # noqa: S101 - it was asked for
+    rest = b""
+    while chunk := await child.stderr.read(65536):
+        *lines, rest = (rest + chunk).split(b"\n")
+        rest = rest[:LOG_LINE]
+        for line in lines:
+            _note(log, line, source)
+    _note(log, rest, source)
+
+
+def _note(log: deque[str], line: bytes, source: Path) -> None:
+    text = line[:4096].decode("utf-8", "replace").strip()
+    text = text.replace(str(source), source.name).replace(str(source.parent), "")
+    text = re.sub(r" @ 0x[0-9a-f]+", "", text)[:LOG_LINE]
+    if text and text not in log:
+        log.append(text)
+
+
+async def _end(child: asyncio.subprocess.Process, reading: asyncio.Task[None]) -> None:
+    """Kill what is left of the child's process group and wait until it is gone."""
+    if child.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+    if child.stdin is not None:
+        child.stdin.close()
+    # Its pipes are read to their end: asyncio calls a child gone only when they are.
+    ending = asyncio.gather(child.wait(), reading, _drain(child), return_exceptions=True)
+    await asyncio.shield(ending)
+
+
+async def _drain(child: asyncio.subprocess.Process) -> None:
+    assert child.stdout is not None  # noqa: S101 - it was asked for
+    while await child.stdout.read(LINE_LIMIT):
+        pass
+
+
+def _trouble(name: str, code: int | None, log: deque[str]) -> Rejected | Unavailable:
+    if code is not None and code < 0:
+        number = -code
+        if number in FROM_OUTSIDE:
+            msg = f"the process decoding {name} was killed from outside"
+            return Unavailable(msg, signal=signal.Signals(number).name)
+        try:
+            what = signal.Signals(number).name
+        except ValueError:
+            what = f"signal {number}"
+        msg = f"{name} made the decoder crash ({what})"
+        return Rejected(msg, signal=what, ffmpeg=list(log))
+    msg = f"the decoder gave no answer about {name}"
+    return Rejected(msg, exit_code=code, ffmpeg=list(log))

@@ -1,0 +1,312 @@
+"""The values that cross floors: request, options, step results, files, sheets, events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+MediaType = Literal["video", "audio", "document", "auto"]
+Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
+ResultType = Literal[
+    "transcription",
+    "vision_analysis",
+    "summary",
+    "classification",
+    "object_detection",
+    "scene_detection",
+    "audio_analysis",
+    "text_analysis",
+    "face_detection",
+    "motion_analysis",
+    "metadata_extraction",
+]
+Provider = Literal["minimax", "deepgram", "groq", "openai", "google", "anthropic", "internal"]
+FileType = Literal[
+    "frame",
+    "contact_sheet",
+    "audio",
+    "transcription",
+    "document",
+    "thumbnail",
+    "preview",
+    "original",
+    "processed",
+    "archive",
+]
+PictureFormat = Literal["jpeg", "webp", "png"]
+
+TERMINAL: frozenset[Status] = frozenset({"completed", "failed", "cancelled"})
+
+
+class Value(BaseModel):
+    """A frozen value; a field it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _whole(value: object) -> object:
+    """Take 5.0 for 5, as JSON and SQL do."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, Field(strict=True), BeforeValidator(_whole)]
+"""A JSON number without a fraction; no text and no boolean."""
+
+
+class Options(Value):
+    """What a client may ask of the analysis; the same rules stand in the database's insert trigger.
+
+    ``grid`` is columns x rows of one sheet. ``frames`` is the total number of frames over all
+    sheets; ``interval_seconds`` asks for one frame every so many seconds instead. Neither given:
+    one full sheet. ``exact`` decodes forward to the wanted time instead of taking the nearest
+    keyframe.
+    """
+
+    model_config = ConfigDict(strict=True)
+
+    grid: Annotated[str, Field(pattern=r"^([1-9]|1[0-9]|20)x([1-9]|1[0-9]|20)$")] = "2x3"
+    frames: Annotated[Whole, Field(ge=1, le=1000)] | None = None
+    interval_seconds: Annotated[float, Field(gt=0, le=86400)] | None = None
+    thumb_width: Annotated[Whole, Field(ge=32, le=1920)] = 320
+    format: PictureFormat = "jpeg"
+    timestamps: bool = True
+    exact: bool = False
+
+    @model_validator(mode="after")
+    def _one_way_to_count(self) -> Options:
+        if self.frames is not None and self.interval_seconds is not None:
+            msg = "give frames or interval_seconds, not both"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def columns(self) -> int:
+        """Tiles side by side on a sheet."""
+        return int(self.grid.split("x")[0])
+
+    @property
+    def rows(self) -> int:
+        """Tiles one above the other on a sheet."""
+        return int(self.grid.split("x")[1])
+
+
+class NewRequest(Value):
+    """What a client may say of a request; the database fills in and checks the rest."""
+
+    media_type: MediaType = "auto"
+    media_url: str | None = None
+    media_path: str | None = None
+    prompt: str | None = None
+    options: dict[str, Any] = {}
+    user_metadata: dict[str, Any] = {}
+    priority: int = 0
+    run_after: datetime | None = None
+    callback_url: str | None = None
+    created_by: str | None = None
+    source_endpoint: str | None = None
+
+
+class Accepted(Value):
+    """What the database answers to a new request."""
+
+    request_id: UUID
+    status: Status
+    media_type: MediaType
+    created_at: datetime
+
+
+class Request(Value):
+    """The part of a request row that an attempt works on."""
+
+    request_id: UUID
+    attempt: int
+    failed_attempts: int
+    media_type: MediaType
+    media_url: str | None
+    media_path: str | None
+    prompt: str | None
+    options: Options
+
+
+class Stream(Value):
+    """One stream of a media file, as the container declares it."""
+
+    index: int
+    kind: str
+    codec: str | None = None
+    profile: str | None = None
+    language: str | None = None
+    bit_rate: int | None = None
+    duration_seconds: float | None = None
+    # video
+    width: int | None = None
+    height: int | None = None
+    pixel_format: str | None = None
+    fps: float | None = None
+    rotation: int | None = None
+    sample_aspect_ratio: str | None = None
+    attached_picture: bool = False
+    # audio
+    sample_rate: int | None = None
+    channels: int | None = None
+    channel_layout: str | None = None
+    tags: dict[str, str] = {}
+
+
+class Probe(Value):
+    """What a media file says of itself: the ``metadata_extraction`` result.
+
+    ``width`` and ``height`` are as displayed: rotation and sample aspect ratio applied.
+    ``duration_seconds`` is None when neither the container nor its streams tell.
+    """
+
+    container: str
+    container_name: str
+    duration_seconds: float | None
+    size_bytes: int
+    bit_rate: int | None
+    fps: float | None
+    width: int | None
+    height: int | None
+    rotation: int | None
+    video_codec: str | None
+    audio_codec: str | None
+    streams: tuple[Stream, ...]
+    tags: dict[str, str]
+    chapters: int = 0
+
+
+class Frame(Value):
+    """One picture taken from a video and where it came from.
+
+    ``wanted_seconds`` is the even time asked for, ``seconds`` the frame's real time.
+    """
+
+    path: Path
+    number: int
+    wanted_seconds: float
+    seconds: float
+    width: int
+    height: int
+
+
+class Sheet(Value):
+    """One contact sheet on disk; sizes in pixels."""
+
+    path: Path
+    number: int
+    frame_count: int
+    width: int
+    height: int
+
+
+class Picture(Value):
+    """A picture on disk; sizes in pixels."""
+
+    path: Path
+    width: int
+    height: int
+
+
+class SheetSet(Value):
+    """Everything the frame taker made of one video, still in the workspace.
+
+    ``interval_seconds`` is the distance of wanted times, ``method`` is ``keyframes`` or
+    ``exact``, ``notes`` says in sentences what was left out and why.
+    """
+
+    frames: tuple[Frame, ...]
+    sheets: tuple[Sheet, ...]
+    thumbnail: Picture
+    tile_width: int
+    tile_height: int
+    interval_seconds: float
+    method: Literal["keyframes", "exact"]
+    notes: tuple[str, ...] = ()
+
+
+class Stored(Value):
+    """Bytes that a storage backend holds."""
+
+    file_path: str
+    size_bytes: int
+    sha256: str
+    location: Literal["local", "r2", "s3", "gcs"]
+    remote_url: str | None = None
+
+
+class MadeFile(Value):
+    """A row for ``media_files``; ``name`` is unique within the step and links sheets to files."""
+
+    name: str
+    file_type: FileType
+    stored: Stored
+    mime_type: str
+    width: int | None = None
+    height: int | None = None
+    duration_seconds: float | None = None
+    frame_number: int | None = None
+    sequence_order: int | None = None
+    metadata: dict[str, Any] = {}
+
+
+class MadeSheet(Value):
+    """A row for ``contact_sheets``; ``file`` names the :class:`MadeFile` with its picture."""
+
+    file: str
+    grid_cols: int
+    grid_rows: int
+    frame_count: int
+    frames_per_sheet: int
+    sheet_number: int
+    total_sheets: int
+    frame_interval_seconds: float
+    image_width: int
+    image_height: int
+    thumbnail_width: int
+    thumbnail_height: int
+    metadata: dict[str, Any] = {}
+
+
+class MadeResult(Value):
+    """A row for ``media_analysis_results``."""
+
+    result_type: ResultType
+    provider: Provider = "internal"
+    model_name: str | None = None
+    content: str
+    content_json: dict[str, Any]
+    confidence_score: Decimal | None = None
+    metadata: dict[str, Any] = {}
+
+
+class Made(Value):
+    """Everything one step made; it is recorded in one transaction.
+
+    ``media_type`` is what the bytes turned out to be, for a request that came as ``auto``.
+    """
+
+    files: Sequence[MadeFile] = ()
+    sheets: Sequence[MadeSheet] = ()
+    results: Sequence[MadeResult] = ()
+    media_type: MediaType | None = None
+
+
+class Event(Value):
+    """One row of ``mediaq.events``; ``event`` is a status, ``step.finished`` or ``progress``."""
+
+    event_id: int
+    request_id: UUID
+    event: str
+    status: Status
+    media_type: MediaType
+    attempt: int
+    at: datetime
+    error: str | None = None
+    data: dict[str, Any] = {}

@@ -1,0 +1,150 @@
+"""Files on this machine: written to temp, synced, renamed, so that each is whole or not there."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from mediaq.errors import Unavailable
+from mediaq.model import Stored
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class LocalStorage:
+    """The backend ``local``: folders ``uploads``, ``outputs`` and ``temp`` below one root.
+
+    Temp lies on the same file system as the rest, which is what makes a rename atomic.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.uploads = self.root / "uploads"
+        self.outputs = self.root / "outputs"
+        self.temp = self.root / "temp"
+
+    def prepare(self) -> None:
+        """Make the folders; :class:`Unavailable` when the disk or its rights say no."""
+        try:
+            for folder in (self.uploads, self.outputs, self.temp):
+                _make_folder(folder)
+        except OSError as error:
+            msg = f"the storage folder {self.root} cannot be made: {error.strerror}"
+            raise Unavailable(msg) from error
+
+    @asynccontextmanager
+    async def workspace(self) -> AsyncIterator[Path]:
+        """Lend an empty private folder in temp, removed with all in it afterwards."""
+        try:
+            folder = Path(tempfile.mkdtemp(dir=self.temp))
+        except OSError as error:
+            msg = f"no folder can be made in {self.temp}: {error.strerror}"
+            raise Unavailable(msg) from error
+        try:
+            yield folder
+        finally:
+            await _to_the_end(shutil.rmtree, folder, ignore_errors=True)
+
+    async def put(self, source: Path, key: str) -> Stored:
+        """Move ``source``, a file in this storage's temp, to ``key``, and return its checksum.
+
+        A key is a relative path of plain names. Raises :class:`Unavailable` when the disk fails
+        or is full.
+        """
+        target = self._place(key)
+        try:
+            return await _to_the_end(_put, source, target)
+        except OSError as error:
+            msg = f"a file cannot be stored: {error.strerror}"
+            raise Unavailable(msg, key=key) from error
+
+    async def remove(self, key: str) -> None:
+        """Remove the folder or file at ``key``, if any; :class:`Unavailable` when it stays."""
+        place = self._place(key)
+        try:
+            await _to_the_end(_remove, place)
+        except OSError as error:
+            msg = f"stored files cannot be removed: {error.strerror}"
+            raise Unavailable(msg, key=key) from error
+
+    def _place(self, key: str) -> Path:
+        parts = key.split("/")
+        if not all(part not in {"", ".", ".."} and "\0" not in part for part in parts):
+            msg = f"not a storage key: {key!r}"
+            raise ValueError(msg)
+        return self.root.joinpath(*parts)
+
+
+async def _to_the_end(work: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+    """Do work in a thread; when cancelled, wait for it first, since a thread cannot be stopped.
+
+    Else a file could still appear behind the back of whoever cleans up after the cancellation.
+    """
+    running = asyncio.get_running_loop().run_in_executor(
+        None, functools.partial(work, *args, **named)
+    )
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        while not running.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([running])
+        running.exception()  # is of no interest any more
+        raise
+
+
+def _put(source: Path, target: Path) -> Stored:
+    digest = hashlib.sha256()
+    with source.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+        size = file.tell()
+        os.fsync(file.fileno())
+    _make_folder(target.parent)
+    source.chmod(0o640)
+    source.replace(target)
+    try:
+        _sync(target.parent)
+    except OSError:
+        target.unlink()
+        raise
+    return Stored(
+        file_path=str(target), size_bytes=size, sha256=digest.hexdigest(), location="local"
+    )
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, for our user and group, and let them survive a crash."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    for place in reversed(missing):
+        place.mkdir(exist_ok=True, mode=0o750)
+        _sync(place.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Make a new name survive a power cut: it is in the folder, not in the file."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove(place: Path) -> None:
+    if place.is_dir() and not place.is_symlink():
+        # Others may remove the same meanwhile, so that names vanish under our hands; what is
+        # still there the second time cannot be removed.
+        shutil.rmtree(place, ignore_errors=True)
+        if place.exists():
+            shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
