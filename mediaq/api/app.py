@@ -1,0 +1,59 @@
+"""The application: routes, limits, and how it is served."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from aiohttp import web
+
+from mediaq.api import bodies, health, problems, requests, submit
+from mediaq.api.context import CONTEXT, Context
+from mediaq.errors import Unavailable
+
+
+def make(context: Context) -> web.Application:
+    """Build the application around an open database."""
+    app = web.Application(middlewares=[problems.middleware], client_max_size=bodies.MAX_BODY)
+    app[CONTEXT] = context
+    app.on_shutdown.append(_stop_waiting)
+    app.add_routes(
+        [
+            web.post("/api/media/video", submit.video),
+            web.post("/api/media/audio", submit.audio),
+            web.post("/api/media/document", submit.document),
+            web.post("/api/media/analyze", submit.analyze),
+            web.get("/api/media/status/{request_id}", requests.status),
+            web.get("/api/media/requests", requests.listing),
+            web.get("/health", health.health),
+        ]
+    )
+    return app
+
+
+async def _stop_waiting(app: web.Application) -> None:
+    """Answer clients that wait for the end of a request now, with what was accepted."""
+    app[CONTEXT].stopping.set()
+
+
+async def serve(
+    context: Context, *, host: str, port: int, stop: asyncio.Event, ready: Callable[[str], None]
+) -> None:
+    """Serve until ``stop`` is set; ``ready`` hears the URL once requests are taken.
+
+    Port 0 takes a free one. Raises :class:`Unavailable` when the address cannot be bound.
+    """
+    runner = web.AppRunner(make(context), access_log=None, shutdown_timeout=10)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        try:
+            await site.start()
+        except OSError as error:
+            msg = f"the API cannot listen on {host}:{port}: {error.strerror}"
+            raise Unavailable(msg) from error
+        bound = runner.addresses[0]
+        ready(f"http://{f'[{bound[0]}]' if ':' in bound[0] else bound[0]}:{bound[1]}")
+        await stop.wait()
+    finally:
+        await runner.cleanup()

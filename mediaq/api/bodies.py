@@ -1,0 +1,174 @@
+"""What clients may send: bodies, queries and the Prefer header, checked once at the edge."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated, Any, TypeVar
+
+from aiohttp import web
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from mediaq.api.problems import LONGEST, Problem, invalid
+from mediaq.model import MediaType, Options, Status, Whole
+
+MAX_BODY = 1024 * 1024
+MAX_WAIT = 300
+"""Longest wait that a client may prefer, in seconds."""
+TOO_LARGE = 10**1000
+"""Python writes no whole number of more than some thousand digits."""
+
+# curl -d says "form" although it sends JSON; clients of the API it replaces rely on that.
+_JSON_TYPES = {"application/json", "application/x-www-form-urlencoded", "application/octet-stream"}
+
+B = TypeVar("B", bound=BaseModel)
+
+
+def _storable(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Refuse what PostgreSQL cannot store: NUL, and numbers that are none or endless."""
+    match value:
+        case str() if "\0" in value:
+            msg = "the character NUL cannot be stored"
+            raise ValueError(msg)
+        case float() if not math.isfinite(value):
+            msg = "NaN and Infinity are no JSON"
+            raise ValueError(msg)
+        case int() if abs(value) >= TOO_LARGE:
+            msg = "a number is too large"
+            raise ValueError(msg)
+        case dict():
+            for key, inner in value.items():
+                _storable(key)
+                _storable(inner)
+        case list():
+            for inner in value:
+                _storable(inner)
+    return value
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        msg = "the time is out of range"
+        raise ValueError(msg) from None
+
+
+Text = Annotated[str, StringConstraints(max_length=100_000), AfterValidator(_storable)]
+Address = Annotated[str, StringConstraints(max_length=8192), AfterValidator(_storable)]
+Name = Annotated[str, StringConstraints(max_length=100), AfterValidator(_storable)]
+Metadata = Annotated[dict[str, Any], AfterValidator(_storable)]
+Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+
+
+class Submission(BaseModel):
+    """A request for analysis; one of ``media_url`` and ``media_path`` is needed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    media_type: MediaType = "auto"
+    media_url: Address | None = None
+    media_path: Address | None = None
+    prompt: Text | None = None
+    options: Options = Options()
+    user_metadata: Metadata = {}
+    priority: Annotated[Whole, Field(ge=-1000, le=1000)] = 0
+    run_after: Time | None = None
+    callback_url: Address | None = None
+    created_by: Name | None = None
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> Submission:
+        if self.media_url is None and self.media_path is None:
+            kind, sentence = "no_source", "give media_url (http or https) or media_path"
+            raise PydanticCustomError(kind, sentence)
+        return self
+
+
+class Listing(BaseModel):
+    """What the list of requests is narrowed to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    status: Status | None = None
+    media_type: MediaType | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 50
+    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+
+
+async def submission(request: web.Request, media_type: MediaType | None) -> Submission:
+    """Read a body; on a route of one media type its own spellings (``video_url``) count too."""
+    kind = request.content_type
+    if request.can_read_body and kind not in _JSON_TYPES and not kind.endswith("+json"):
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send application/json, not {kind[:LONGEST]}"
+        )
+    try:
+        body = Object.model_validate_json(await request.read())
+    except ValidationError as error:
+        message = error.errors(include_input=False)[0]["msg"]
+        raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not a JSON object: {message}") from None
+    values = _given(body.model_extra or {})
+    return _valid(Submission, values, "body", _unify(values, media_type) if media_type else {})
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out nulls and empty texts: they say nothing, as in SQL."""
+    return {name: value for name, value in values.items() if value is not None and value != ""}
+
+
+def _unify(values: dict[str, Any], media_type: MediaType) -> dict[str, str]:
+    """Rename a route's own spellings to the common ones; the answer leads back."""
+    spelt = {}
+    for part in ("url", "path"):
+        own, common = f"{media_type}_{part}", f"media_{part}"
+        if own in values:
+            value = values.pop(own)
+            if values.setdefault(common, value) != value:
+                raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"give {own} or {common}, not both")
+            spelt[common] = own
+    if values.setdefault("media_type", media_type) != media_type:
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"media_type must be {media_type} here; /api/media/analyze takes every type",
+        )
+    return spelt
+
+
+def listing(request: web.Request) -> Listing:
+    """Read the query of the list."""
+    return _valid(Listing, _given(request.query), "query", {})
+
+
+def preferred_wait(request: web.Request) -> float | None:
+    """Read ``Prefer: wait=N`` in seconds (RFC 7240); None when it is not asked."""
+    for header in request.headers.getall("Prefer", []):
+        if found := re.search(r"(?:^|[,;\s])wait=\"?(\d{1,9})", header, re.IGNORECASE):
+            return min(float(found[1]), MAX_WAIT)
+    return None
+
+
+class Object(BaseModel):
+    """Any JSON object."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+def _valid(model: type[B], values: Mapping[str, Any], place: str, spelt: Mapping[str, str]) -> B:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise invalid(error, model, place=place, spelt=spelt) from None

@@ -1,0 +1,186 @@
+"""How requests and events look on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Sequence
+from pathlib import PurePath
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from mediaq.model import TERMINAL, Event, Status
+from mediaq.views import Detail, RequestView
+
+COLOURS: dict[Status, str] = {
+    "pending": "yellow",
+    "processing": "cyan",
+    "completed": "green",
+    "failed": "red",
+    "cancelled": "magenta",
+}
+FULL = 100
+FILES_SHOWN = 30
+"""Files of one folder that are listed; sheets come first."""
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Make a console as wide as the terminal; what is piped is not cut to 80 columns."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else 200)
+
+
+def size(count: int | None) -> str:
+    """Write bytes as people read them."""
+    if count is None:
+        return "-"
+    value = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:  # noqa: PLR2004 - binary units
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} GiB"
+
+
+def duration(milliseconds: int | None) -> str:
+    """Write a length of time as people read it."""
+    if milliseconds is None:
+        return "-"
+    return f"{milliseconds} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"  # noqa: PLR2004 - a second
+
+
+def coloured(status: Status) -> Text:
+    """Write a status in its colour."""
+    return Text(status, style=COLOURS[status])
+
+
+def _grid() -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
+
+
+def detail(request: Detail) -> RenderableType:
+    """Lay out a request with everything that was made of it."""
+    head = _grid()
+    head.add_row("request", str(request.request_id))
+    head.add_row("status", coloured(request.status))
+    head.add_row("media", Text(f"{request.media_type}  {request.media_path or request.media_url}"))
+    if request.prompt:
+        head.add_row("prompt", Text(request.prompt))
+    if request.error_message:
+        head.add_row("error", Text(request.error_message, style="red"))
+    if request.options:
+        head.add_row("options", ", ".join(f"{k}={v}" for k, v in request.options.items()))
+    head.add_row("attempt", f"{request.attempt} (failed in a row: {request.failed_attempts})")
+    head.add_row("created", f"{request.created_at:%Y-%m-%d %H:%M:%S %Z}")
+    head.add_row("took", duration(request.processing_time_ms))
+    parts: list[RenderableType] = [head]
+    for result in request.results:
+        head.add_row(result.result_type, Text(result.content or ""))
+    for step in request.steps:
+        head.add_row("step", f"{step.step}  {duration(step.duration_ms)}")
+    if request.files:
+        parts.append(_files(request))
+    return Group(*parts)
+
+
+def _files(request: Detail) -> RenderableType:
+    """List the files folder by folder: their paths are long and mostly the same."""
+    order = {"contact_sheet": 0, "thumbnail": 1}
+    files = sorted(request.files, key=lambda f: (order.get(f.file_type, 2), f.sequence_order or 0))
+    folders = dict.fromkeys(PurePath(file.file_path).parent for file in files)
+    parts: list[RenderableType] = []
+    for folder in folders:
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True)
+        for _ in range(3):
+            table.add_column(justify="right", style="dim")
+        inside = [file for file in files if PurePath(file.file_path).parent == folder]
+        for file in inside[:FILES_SHOWN]:
+            seconds = (file.metadata or {}).get("seconds")
+            table.add_row(
+                Text(f"  {PurePath(file.file_path).name}"),
+                size(file.file_size_bytes),
+                f"{file.width}x{file.height}" if file.width else "",
+                "" if seconds is None else f"at {seconds:.2f} s",
+            )
+        if len(inside) > FILES_SHOWN:
+            table.add_row(Text(f"  … and {len(inside) - FILES_SHOWN} more", style="dim"))
+        parts += [Text(f"\n{folder}/", no_wrap=True, overflow="ignore"), table]
+    return Group(*parts)
+
+
+def listing(requests: Sequence[RequestView]) -> Table:
+    """Lay out a list of requests."""
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for name in ("request", "status", "media", "source", "created", "took"):
+        table.add_column(name, no_wrap=name != "source", overflow="ellipsis")
+    for request in requests:
+        table.add_row(
+            str(request.request_id),
+            coloured(request.status),
+            request.media_type,
+            Text(request.media_path or request.media_url or ""),
+            f"{request.created_at:%m-%d %H:%M:%S}",
+            duration(request.processing_time_ms),
+        )
+    return table
+
+
+def event(happened: Event) -> Text:
+    """Write an event as one line."""
+    line = Text(f"{happened.at:%H:%M:%S}  {happened.event_id:>6}  {happened.request_id}  ")
+    line.append(f"{happened.event:14}", style=COLOURS.get(happened.status, ""))
+    data = happened.data
+    if "doing" in data:
+        line.append(f"{data['step']}: {data['doing']} {data['fraction']:.0%}")
+    elif "step" in data:
+        line.append(f"{data['step']} {duration(data['duration_ms'])}")
+    if happened.error:
+        line.append(happened.error, style="red")
+    return line
+
+
+async def follow(console: Console, happening: AsyncIterator[Event]) -> Event:
+    """Show a request's events as live progress until it has ended; return its last event.
+
+    Where there is no terminal to redraw, each event is a line.
+    """
+    lines: dict[str, RenderableType] = {}
+    with Live(console=console, refresh_per_second=12, auto_refresh=console.is_terminal) as live:
+        async for told in happening:
+            key, line = _progress_line(told)
+            lines[key] = line
+            if console.is_terminal:
+                live.update(Group(*lines.values()))
+            elif told.event != "progress":
+                console.print(line)
+            if told.event in TERMINAL:
+                return told
+    msg = "events ended before the request did"
+    raise AssertionError(msg)
+
+
+def _progress_line(told: Event) -> tuple[str, RenderableType]:
+    """Lay out one event as the line that it takes in a live view, under the line's key."""
+    data = told.data
+    if told.event == "progress":
+        row = Table.grid(padding=(0, 1))
+        row.add_row(
+            Spinner("dots", f"{data['step']:16}"),
+            ProgressBar(total=FULL, completed=FULL * data["fraction"], width=30),
+            Text(data["doing"], style="dim"),
+        )
+        return data["step"], row
+    if told.event == "step.finished":
+        took = duration(data["duration_ms"])
+        line = Text.assemble(("✓ ", "green"), f"{data['step']:16}", (f" {took}", "dim"))
+        return data["step"], line
+    sign = "✓" if told.event == "completed" else "✗" if told.event in TERMINAL else "•"
+    return told.event, Text(f"{sign} {told.event}", style=COLOURS[told.status])

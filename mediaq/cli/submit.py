@@ -1,0 +1,129 @@
+"""``mediaq submit``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+from pydantic import ValidationError
+
+from mediaq import events, store
+from mediaq.cli import EXIT_FAILED, show, wiring
+from mediaq.cli.status import show_one
+from mediaq.errors import Rejected, Unavailable
+from mediaq.model import Accepted, MediaType, NewRequest, Options
+from mediaq.settings import Database, Settings
+from mediaq.storage.local import LocalStorage
+
+NO_WORKER = "No worker is running: this waits until one is (`mediaq worker`, or `mediaq up`)."
+
+
+@click.command("submit", help="Submit SOURCE, a file or an http(s) URL.")
+@click.argument("source")
+@click.option("--type", "media_type", type=click.Choice(get_args(MediaType)), default="auto")
+@click.option("--prompt", help="What is wanted of the analysis.")
+@click.option(
+    "-o",
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help=f"An option: {', '.join(sorted(Options.model_fields))}. Repeatable.",
+)
+@click.option("--priority", type=click.IntRange(-1000, 1000), default=0, help="Higher runs first.")
+@click.option(
+    "--remote", is_flag=True, help="SOURCE is a path on the workers' machine: send it as it is."
+)
+@click.option("--wait", is_flag=True, help="Show progress until it ends; exit 1 unless completed.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    *,
+    source: str,
+    media_type: MediaType,
+    prompt: str | None,
+    options: tuple[str, ...],
+    priority: int,
+    remote: bool,
+    wait: bool,
+    as_json: bool,
+) -> int:
+    """Insert a request."""
+    with wiring.opened() as (read, database):
+        url = source if source.lower().startswith(("http://", "https://")) else None
+        new = NewRequest(
+            media_type=media_type,
+            media_url=url,
+            media_path=None if url else source if remote else str(place(read, Path(source))),
+            prompt=prompt,
+            options=parse_options(options),
+            priority=priority,
+            source_endpoint="cli",
+        )
+        return wiring.run(_submit(database, new, wait=wait, as_json=as_json))
+
+
+def parse_options(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """Read ``NAME=VALUE`` pairs, VALUE as JSON or else as text.
+
+    Raises :class:`Rejected` that names the first that does not fit.
+    """
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            msg = f"an option is written NAME=VALUE, not {pair!r}"
+            raise Rejected(msg)
+        try:
+            values[name] = json.loads(value)
+        except ValueError:
+            values[name] = value
+    try:
+        return Options.model_validate(values).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = f"option {first['loc'][0]}: " if first["loc"] else ""
+        msg = f"{where}{first['msg'].removeprefix('Value error, ')}"
+        raise Rejected(msg) from None
+
+
+def place(read: Settings, file: Path) -> Path:
+    """Give a path that workers may read: the file's own below a root, else a copy in uploads."""
+    if not file.is_file():
+        msg = f"there is no file {file}; --remote sends a path of the workers' machine"
+        raise Rejected(msg)
+    storage = LocalStorage(read.storage)
+    real = file.resolve()
+    roots = (*read.media_roots, storage.uploads)
+    if any(real.is_relative_to(root.resolve()) for root in roots):
+        return real
+    storage.prepare()
+    folder = storage.uploads / uuid.uuid4().hex
+    try:
+        folder.mkdir(mode=0o750)
+        return Path(shutil.copyfile(real, folder / real.name))
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        msg = f"{file} cannot be copied to {storage.uploads}: {error.strerror}"
+        raise Unavailable(msg) from error
+
+
+async def _submit(database: Database, new: NewRequest, *, wait: bool, as_json: bool) -> int:
+    async with wiring.small_pool(database) as pool, events.bells(database) as bells:
+        accepted: Accepted = await store.insert_request(pool, new)
+        if not wait:
+            click.echo(
+                json.dumps(accepted.model_dump(mode="json")) if as_json else accepted.request_id
+            )
+            return 0
+        # Progress is for people: scripts read stdout.
+        console = show.console(stderr=True)
+        if not await store.workers_alive(pool):
+            console.print(NO_WORKER)
+        happening = events.of_request(pool, bells, accepted.request_id)
+        last = await show.follow(console, happening)
+    await show_one(database, accepted.request_id, as_json=as_json)
+    return 0 if last.event == "completed" else EXIT_FAILED

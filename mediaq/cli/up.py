@@ -1,0 +1,39 @@
+"""``mediaq up``."""
+
+from __future__ import annotations
+
+import click
+import structlog
+
+from mediaq import migrate
+from mediaq.cli import wiring
+from mediaq.settings import Database, Settings
+
+
+@click.command(
+    "up",
+    help="Run API and worker in one process until Ctrl-C, on the database that the environment"
+    " names or else on an embedded one. Migrates first.",
+)
+def command() -> None:
+    """Migrate, then serve."""
+    with wiring.opened() as (read, database):
+        wiring.run(_up(read, database))
+
+
+async def _up(read: Settings, database: Database) -> None:
+    log = structlog.get_logger()
+    await migrate.migrate(database, tell=lambda name: log.info("migration.applied", name=name))
+    stop = wiring.stop_on_signals()
+    await wiring.together(
+        wiring.serve_api(
+            read,
+            database,
+            stop,
+            lambda url: log.info("api.ready", url=url, database=database.address),
+        ),
+        wiring.serve_worker(
+            read, database, stop, lambda: log.info("worker.ready", storage=str(read.storage))
+        ),
+    )
+    log.info("up.stopped")

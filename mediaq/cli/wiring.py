@@ -1,0 +1,190 @@
+"""What commands open and how it hangs together: settings, logs, database, API, worker."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
+
+import asyncpg
+import structlog
+from pydantic import SecretStr
+
+from mediaq import db, embedded, settings
+from mediaq.errors import Unavailable
+from mediaq.settings import Database, Settings
+
+T = TypeVar("T")
+
+
+@contextmanager
+def opened(*, quiet: bool = False) -> Iterator[tuple[Settings, Database]]:
+    """Read the settings, set up logs, and find the database or start the embedded one.
+
+    ``quiet`` is for commands that show what happens themselves: only errors are logged.
+    """
+    read = settings.read()
+    set_up_logs(read, level="error" if quiet else read.log_level)
+    found = settings.database(os.environ)
+    if found is not None:
+        yield read, found
+        return
+    with embedded.Postgres(read.home, bin_dir=read.pg_bin_dir).start() as server:
+        yield (
+            read,
+            Database(
+                dsn=SecretStr(server.dsn),
+                source="embedded",
+                password_file=server.place / "password",
+            ),
+        )
+
+
+def override(read: Settings, given: Mapping[str, object]) -> Settings:
+    """Let options of the command line that were given win over the environment."""
+    return read.model_copy(update={key: value for key, value in given.items() if value is not None})
+
+
+def set_up_logs(read: Settings, *, level: str) -> None:
+    """Send structured logs, and those of libraries, to stderr: text on a terminal, else JSON."""
+    text = read.log_format == "text" or (read.log_format == "auto" and sys.stderr.isatty())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(allow=()),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    # Never the values of local variables: a DSN with its password is among them.
+    plain = structlog.dev.plain_traceback
+    render: list[Any] = (
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+        if text
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    # Procrastinate tells every start and end of a job, which the worker tells better.
+    logging.getLogger("procrastinate").setLevel(logging.ERROR)
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a command's coroutine; trouble with the database becomes one sentence."""
+    try:
+        return asyncio.run(main)
+    except (
+        asyncpg.UndefinedTableError,
+        asyncpg.InvalidSchemaNameError,
+        asyncpg.UndefinedColumnError,
+    ):
+        msg = "the database does not have this version's tables; run `mediaq migrate`"
+        raise Unavailable(msg) from None
+    except asyncpg.InsufficientPrivilegeError as error:
+        msg = f"the database role may not do this: {error}"
+        raise Unavailable(msg) from None
+    except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
+        msg = f"the database refuses the login: {error}"
+        raise Unavailable(msg) from None
+    except asyncpg.InvalidCatalogNameError as error:
+        msg = f"{error}; create it, or name another"
+        raise Unavailable(msg) from None
+    except (*db.CONNECTION_ERRORS, TimeoutError) as error:
+        msg = f"the database cannot be reached: {error or type(error).__name__}"
+        raise Unavailable(msg) from None
+
+
+@asynccontextmanager
+async def small_pool(database: Database) -> AsyncIterator[db.Pool]:
+    """Open what a short command needs."""
+    async with db.pool(database, name="mediaq cli", size=1, overflow=1) as pool:
+        yield pool
+
+
+def stop_on_signals() -> asyncio.Event:
+    """Make an event that SIGTERM and SIGINT set; a second SIGINT ends the process as usual."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def ask(number: int) -> None:
+        stop.set()
+        loop.remove_signal_handler(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ask, number)
+    return stop
+
+
+async def together(*mains: Coroutine[Any, Any, None]) -> None:
+    """Run coroutines side by side; the first failure ends all and is raised as it was."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for main in mains:
+                group.create_task(main)
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+
+
+async def serve_api(
+    read: Settings, database: Database, stop: asyncio.Event, ready: Callable[[str], None]
+) -> None:
+    """Open what the API needs and serve until ``stop`` is set."""
+    from mediaq import events
+    from mediaq.api import app
+    from mediaq.api.context import Context
+
+    async with (
+        db.pool(
+            database, name="mediaq api", size=read.pool_size, overflow=read.max_overflow
+        ) as pool,
+        events.bells(database) as bells,
+    ):
+        await app.serve(
+            Context(pool, bells), host=read.host, port=read.port, stop=stop, ready=ready
+        )
+
+
+async def serve_worker(
+    read: Settings, database: Database, stop: asyncio.Event, ready: Callable[[], None]
+) -> None:
+    """Open what a worker needs and run jobs until ``stop`` is set."""
+    from mediaq import queue
+    from mediaq.media.local import LocalMedia
+    from mediaq.storage.local import LocalStorage
+    from mediaq.worker import Worker
+
+    storage = LocalStorage(read.storage)
+    storage.prepare()
+    async with db.pool(
+        database,
+        name="mediaq worker",
+        size=read.pool_size,
+        overflow=read.max_overflow,
+        search_path=queue.SEARCH_PATH,
+    ) as pool:
+        worker = Worker(read, pool, storage, LocalMedia(read.decode_timeout))
+        ready()
+        await queue.serve(
+            database,
+            pool,
+            worker.attempt,
+            queues=read.queues,
+            concurrency=read.concurrency,
+            drain_timeout=read.drain_timeout,
+            stop=stop,
+        )

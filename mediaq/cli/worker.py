@@ -1,0 +1,47 @@
+"""``mediaq worker``."""
+
+from __future__ import annotations
+
+import click
+import structlog
+
+from mediaq.cli import wiring
+from mediaq.settings import Database, Settings
+
+
+@click.command("worker", help="Run a worker until SIGTERM or Ctrl-C.")
+@click.option(
+    "--queues", help="Queues to serve, separated by commas; default MEDIAQ_QUEUES or all."
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 64),
+    help="Requests to run at once; default MEDIAQ_CONCURRENCY or 2.",
+)
+def command(queues: str | None, concurrency: int | None) -> None:
+    """Run jobs."""
+    given = {
+        "queues": queues and tuple(name.strip() for name in queues.split(",") if name.strip()),
+        "concurrency": concurrency,
+    }
+    with wiring.opened() as (read, database):
+        wiring.run(_serve(wiring.override(read, given), database))
+
+
+async def _serve(read: Settings, database: Database) -> None:
+    log = structlog.get_logger()
+    stop = wiring.stop_on_signals()
+    await wiring.serve_worker(
+        read,
+        database,
+        stop,
+        lambda: log.info(
+            "worker.ready",
+            queues=read.queues or "all",
+            concurrency=read.concurrency,
+            database=database.address,
+            source=database.source,
+            storage=str(read.storage),
+        ),
+    )
+    log.info("worker.stopped")

@@ -1,0 +1,93 @@
+"""The connection pool, its codecs, and the named queries."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import resources
+from typing import TYPE_CHECKING, TypeAlias
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+    Executor: TypeAlias = Connection | Pool
+
+from mediaq.settings import Database
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds until an attempt to connect is given up."""
+
+COMMAND_TIMEOUT = 30.0
+"""Seconds until a statement is given up, and with it a connection whose packets vanish."""
+
+CONNECTION_ERRORS = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    # The server starts, stops, has crashed or is full.
+    asyncpg.AdminShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
+
+_NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+
+
+@functools.cache
+def queries() -> dict[str, str]:
+    """Read ``queries.sql``: the text of each query by its name."""
+    text = (resources.files("mediaq") / "queries.sql").read_text(encoding="utf-8")
+    parts = _NAME.split(text)[1:]
+    return dict(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))
+
+
+@asynccontextmanager
+async def pool(
+    database: Database, *, name: str, size: int = 5, overflow: int = 10, search_path: str = ""
+) -> AsyncIterator[Pool]:
+    """Open a pool of ``size`` to ``size + overflow`` connections, closed at the end of the block.
+
+    ``name`` is what ``pg_stat_activity`` shows. ``search_path`` is only for Procrastinate, whose
+    functions name their tables without a schema; every query of mediaq names it.
+    """
+    opened = asyncpg.create_pool(
+        database.dsn.get_secret_value(),
+        min_size=size,
+        max_size=size + overflow,
+        timeout=CONNECT_TIMEOUT,
+        command_timeout=COMMAND_TIMEOUT,
+        init=set_codecs,
+        reset=_leave_as_is,
+        server_settings={"application_name": name}
+        | ({"search_path": search_path} if search_path else {}),
+    )
+    async with opened as ready:
+        yield ready
+
+
+async def set_codecs(connection: Connection) -> None:
+    """Let json and jsonb travel as Python values."""
+    # asyncpg refuses a text codec inside a composite type, which Procrastinate's jobs are.
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        format="binary",
+        encoder=lambda value: b"\x01" + json.dumps(value).encode(),
+        decoder=lambda data: json.loads(data[1:]),
+    )
+    await connection.set_type_codec(
+        "json", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
+    )
+
+
+async def _leave_as_is(connection: Connection) -> None:
+    """Skip the reset query: no statement of ours changes a connection's state."""

@@ -1,0 +1,230 @@
+"""One typed function per query on requests and what was made of them.
+
+The connection comes first; the caller owns the transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from mediaq import db
+from mediaq.errors import Rejected
+from mediaq.model import Accepted, Made, MediaType, NewRequest, Options, Request, ResultType, Status
+from mediaq.views import Detail, QueueDepth, RequestView
+
+ALIVE_SECONDS = 30.0
+"""A worker whose last heartbeat is older counts as gone; they come every 10 seconds."""
+
+
+class Superseded(Exception):
+    """The attempt is over: the request was cancelled, deleted or claimed anew meanwhile."""
+
+
+async def insert_request(connection: db.Executor, new: NewRequest) -> Accepted:
+    """Insert a request, which queues it; :class:`Rejected` in the database's own words."""
+    try:
+        row = await connection.fetchrow(
+            db.queries()["insert_request"],
+            new.media_type,
+            new.media_url,
+            new.media_path,
+            new.prompt,
+            new.options,
+            new.user_metadata,
+            new.priority,
+            new.run_after,
+            new.callback_url,
+            new.created_by,
+            new.source_endpoint,
+        )
+    except asyncpg.DataError as error:
+        raise Rejected(str(error)) from None
+    return Accepted.model_validate(_one(row))
+
+
+async def claim(connection: db.Executor, request_id: UUID) -> Request | None:
+    """Begin an attempt; None when the request is not due: gone, running, ended or for later."""
+    row = await connection.fetchrow(db.queries()["claim"], request_id)
+    if row is None:
+        return None
+    # Options were checked on insert; a null stands for the default.
+    options = {key: value for key, value in row["options"].items() if value is not None}
+    return Request.model_validate(dict(row) | {"options": Options.model_validate(options)})
+
+
+async def done_steps(connection: db.Executor, request_id: UUID) -> frozenset[str]:
+    """Name the steps that are recorded and need not run again."""
+    return frozenset(
+        row["step"] for row in await connection.fetch(db.queries()["done_steps"], request_id)
+    )
+
+
+async def done_results(connection: db.Executor, request_id: UUID) -> dict[ResultType, Any]:
+    """Read the typed content of internal results that earlier attempts recorded."""
+    rows = await connection.fetch(db.queries()["done_results"], request_id)
+    return {row["result_type"]: row["content_json"] for row in rows}
+
+
+async def record_step(
+    connection: db.Connection, request: Request, step: str, made: Made, duration_ms: int
+) -> None:
+    """Write all that a step made, with its step row; call it inside one transaction.
+
+    Raises :class:`Superseded` when the attempt is over; then nothing was written.
+    """
+    queries, request_id = db.queries(), request.request_id
+    held = await connection.fetchval(queries["hold_attempt"], request_id, request.attempt)
+    if held is None:
+        raise Superseded
+    if made.media_type is not None:
+        await connection.execute(
+            queries["set_media_type"], request_id, request.attempt, made.media_type
+        )
+    ids = {file.name: uuid4() for file in made.files}
+    files = [
+        (
+            ids[file.name],
+            file.file_type,
+            file.stored.file_path,
+            file.name,
+            file.stored.size_bytes,
+            file.mime_type,
+            file.width,
+            file.height,
+            file.duration_seconds,
+            file.frame_number,
+            file.sequence_order,
+            file.stored.sha256,
+            file.stored.location,
+            file.stored.remote_url,
+            file.metadata,
+        )
+        for file in made.files
+    ]
+    if files:
+        await connection.execute(
+            queries["insert_files"], request_id, *map(list, zip(*files, strict=True))
+        )
+    for sheet in made.sheets:
+        await connection.execute(
+            queries["insert_sheet"],
+            request_id,
+            ids[sheet.file],
+            sheet.grid_cols,
+            sheet.grid_rows,
+            sheet.frame_count,
+            sheet.frames_per_sheet,
+            sheet.sheet_number,
+            sheet.total_sheets,
+            sheet.frame_interval_seconds,
+            sheet.image_width,
+            sheet.image_height,
+            sheet.thumbnail_width,
+            sheet.thumbnail_height,
+            sheet.metadata,
+        )
+    for result in made.results:
+        await connection.execute(
+            queries["insert_result"],
+            request_id,
+            result.result_type,
+            result.provider,
+            result.model_name,
+            result.content,
+            result.content_json,
+            result.confidence_score,
+            duration_ms,
+            result.metadata,
+        )
+    await connection.execute(queries["insert_step"], request_id, step, request.attempt, duration_ms)
+
+
+async def tell_progress(
+    connection: db.Connection, request: Request, data: Mapping[str, Any]
+) -> None:
+    """Write a progress event; call it inside a transaction of its own, which commits lazily."""
+    await connection.execute(db.queries()["commit_lazily"])
+    await connection.execute(
+        db.queries()["insert_progress"], request.request_id, request.attempt, dict(data)
+    )
+
+
+async def complete(connection: db.Executor, request: Request) -> bool:
+    """Record the verdict completed; False when the attempt was already over."""
+    return await _end(connection, "complete", request)
+
+
+async def fail(
+    connection: db.Executor, request: Request, message: str, details: Mapping[str, Any]
+) -> bool:
+    """Record the verdict failed; False when the attempt was already over."""
+    return await _end(connection, "fail", request, message, dict(details))
+
+
+async def retry(
+    connection: db.Executor,
+    request: Request,
+    message: str,
+    details: Mapping[str, Any],
+    delay: float,
+) -> bool:
+    """Put the request back for ``delay`` seconds; False when the attempt was already over."""
+    return await _end(connection, "retry", request, message, dict(details), delay)
+
+
+async def give_back(connection: db.Executor, request: Request) -> bool:
+    """Put the request back at once, without counting the attempt as failed."""
+    return await _end(connection, "give_back", request)
+
+
+async def _end(connection: db.Executor, query: str, request: Request, *values: object) -> bool:
+    done = await connection.fetchval(
+        db.queries()[query], request.request_id, request.attempt, *values
+    )
+    return done is not None
+
+
+async def detail(connection: db.Executor, request_id: UUID) -> Detail | None:
+    """Read a request with everything that was made of it."""
+    text = await connection.fetchval(db.queries()["detail"], request_id)
+    return None if text is None else Detail.model_validate_json(text)
+
+
+async def list_requests(
+    connection: db.Executor,
+    *,
+    status: Status | None,
+    media_type: MediaType | None,
+    limit: int,
+    offset: int,
+) -> list[RequestView]:
+    """List requests, newest first."""
+    rows = await connection.fetch(db.queries()["list_requests"], status, media_type, limit, offset)
+    return [RequestView.model_validate_json(row[0]) for row in rows]
+
+
+async def request_status(connection: db.Executor, request_id: UUID) -> Status | None:
+    """Read a request's status; None when there is no such request."""
+    status: Status | None = await connection.fetchval(db.queries()["request_status"], request_id)
+    return status
+
+
+async def workers_alive(connection: db.Executor) -> int:
+    """Count the workers that gave a sign of life lately."""
+    count: int = await connection.fetchval(db.queries()["workers_alive"], ALIVE_SECONDS)
+    return count
+
+
+async def queue_depth(connection: db.Executor) -> QueueDepth:
+    """Count what waits and what runs."""
+    return QueueDepth.model_validate(_one(await connection.fetchrow(db.queries()["queue_depth"])))
+
+
+def _one(row: asyncpg.Record | None) -> dict[str, Any]:
+    """Turn the row of a query that always has one into what pydantic reads."""
+    assert row is not None  # noqa: S101 - a query without WHERE, or INSERT ... RETURNING
+    return dict(row)
