@@ -72,7 +72,7 @@ class Options(Value):
 
     grid: Annotated[str, Field(pattern=r"^([1-9]|1[0-9]|20)x([1-9]|1[0-9]|20)$")] = "2x3"
     frames: Annotated[Whole, Field(ge=1, le=1000)] | None = None
-    interval_seconds: Annotated[float, Field(gt=0, le=86400)] | None = None
+    interval_seconds: Annotated[float, Field(ge=0.001, le=86400)] | None = None
     thumb_width: Annotated[Whole, Field(ge=32, le=1920)] = 320
     format: PictureFormat = "jpeg"
     timestamps: bool = True

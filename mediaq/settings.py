@@ -209,8 +209,9 @@ def database(environ: Mapping[str, str]) -> Database | None:
     """Find the database's address; None when nothing names one.
 
     ``DATABASE_URL`` goes first, then the spellings of ``MEDIA_ANALYSIS_DB_*``, ``DB_*`` and
-    libpq's ``PG*``. One spelling is taken whole: a password of one never meets the host of
-    another. Raises :class:`Rejected` for an address that cannot be read, without repeating it.
+    libpq's ``PG*``. One spelling is taken whole: what another says is not added to it. (A user or
+    password that it leaves out, the driver looks for as psql does.) Raises :class:`Rejected` for
+    an address that cannot be read, without repeating it.
     """
     source = "DATABASE_URL"
     try:

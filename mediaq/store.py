@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
+from pydantic import ValidationError
 
 from mediaq import db
 from mediaq.errors import Rejected
@@ -42,18 +43,30 @@ async def insert_request(connection: db.Executor, new: NewRequest) -> Accepted:
             new.source_endpoint,
         )
     except asyncpg.DataError as error:
-        raise Rejected(str(error)) from None
+        # Without the lines that PostgreSQL adds: the sentence is the trigger's.
+        raise Rejected(str(error.args[0])) from None
     return Accepted.model_validate(_one(row))
 
 
 async def claim(connection: db.Executor, request_id: UUID) -> Request | None:
-    """Begin an attempt; None when the request is not due: gone, running, ended or for later."""
+    """Begin an attempt; None when the request is not due: gone, running, ended or for later.
+
+    Options were checked on insert. Where they cannot be read all the same (a row of another
+    version), the request fails here: whoever asked is told, and no worker meets it again.
+    """
     row = await connection.fetchrow(db.queries()["claim"], request_id)
     if row is None:
         return None
-    # Options were checked on insert; a null stands for the default.
-    options = {key: value for key, value in row["options"].items() if value is not None}
-    return Request.model_validate(dict(row) | {"options": Options.model_validate(options)})
+    # A null stands for the default.
+    given = {key: value for key, value in row["options"].items() if value is not None}
+    try:
+        options = Options.model_validate(given)
+    except ValidationError as error:
+        message = f"the options cannot be read: {error.errors()[0]['msg']}"
+        details = {"class": "Rejected", "step": "claim", "attempt": row["attempt"]}
+        await connection.execute(db.queries()["fail"], request_id, row["attempt"], message, details)
+        return None
+    return Request.model_validate(dict(row) | {"options": options})
 
 
 async def done_steps(connection: db.Executor, request_id: UUID) -> frozenset[str]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec
 from uuid import UUID
 
-import asyncpg
 import structlog
 
 from mediaq import branches, db, fetch, pipeline, store
@@ -128,7 +127,8 @@ class Worker:
             path = await asyncio.to_thread(
                 fetch.from_path, request.media_path, roots, max_bytes=limit
             )
-            return path, path.name
+            # A name that is not UTF-8 could be stored in no row.
+            return path, path.name.encode(errors="replace").decode()
         url = request.media_url or ""
         title = fetch.name_of(url)
         path = await fetch.from_url(
@@ -210,7 +210,10 @@ def _plain_name(title: str) -> str:
 
 def _unforeseen(error: Exception) -> str:
     """Say that something failed without repeating a text that may hold a secret."""
-    if isinstance(error, (asyncpg.InterfaceError, asyncpg.PostgresConnectionError)):
+    if isinstance(error, OSError):
+        # Its reason only: its text may name any path.
+        return f"the worker met {error.strerror or type(error).__name__!r}"
+    if isinstance(error, db.CONNECTION_ERRORS):
         return "the database could not be reached during the attempt"
     return f"an unforeseen {type(error).__name__} ended the attempt; the worker's log has it"
 

@@ -39,8 +39,8 @@ BEGIN
                 RETURN format('option frames must be a whole number from 1 to 1000, not %s', given);
             END IF;
         WHEN 'interval_seconds' THEN
-            IF jsonb_typeof(value) <> 'null' AND (number IS NULL OR number <= 0 OR number > 86400) THEN
-                RETURN format('option interval_seconds must be a number above 0 and at most 86400, not %s', given);
+            IF jsonb_typeof(value) <> 'null' AND (number IS NULL OR number NOT BETWEEN 0.001 AND 86400) THEN
+                RETURN format('option interval_seconds must be a number from 0.001 to 86400, not %s', given);
             END IF;
         WHEN 'thumb_width' THEN
             IF number IS NULL OR number <> trunc(number) OR number NOT BETWEEN 32 AND 1920 THEN

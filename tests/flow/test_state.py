@@ -352,6 +352,19 @@ async def test_options_that_n8n_sends_with_nulls_are_read_as_defaults(
     assert (request.options.frames, request.options.columns, request.options.rows) == (None, 4, 6)
 
 
+async def test_a_request_whose_options_cannot_be_read_fails_instead_of_hanging(
+    pool: db.Pool, insert: Insert
+) -> None:
+    request_id = await insert(media_path="/x.mp4")
+    await pool.execute("ALTER TABLE media_analysis_requests DISABLE TRIGGER mediaq_check_change")
+    await pool.execute("""UPDATE media_analysis_requests SET options = '{"frames": -1}'""")
+    await pool.execute("ALTER TABLE media_analysis_requests ENABLE TRIGGER mediaq_check_change")
+    assert await store.claim(pool, request_id) is None
+    failed = await row(pool, request_id)
+    assert failed["status"] == "failed"
+    assert failed["error_message"].startswith("the options cannot be read:")
+
+
 async def test_what_a_step_made_arrives_in_every_column(pool: db.Pool, insert: Insert) -> None:
     request_id = await insert(media_path="/x.mp4")
     request = await claimed(pool, request_id)

@@ -103,6 +103,8 @@ BAD = [
     # interval_seconds
     '{"interval_seconds": 0}',
     '{"interval_seconds": 0.0}',
+    '{"interval_seconds": 1e-400}',
+    '{"interval_seconds": 0.0009}',
     '{"interval_seconds": -0.0}',
     '{"interval_seconds": -1}',
     '{"interval_seconds": 86400.001}',

@@ -240,6 +240,13 @@ def test_one_spelling_is_taken_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert SECRET not in database.dsn.get_secret_value()
 
 
+def test_a_password_that_is_left_out_is_looked_for_as_psql_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", SECRET)
+    assert read_by_asyncpg(found(DATABASE_URL="postgresql://u@h.example/d")).password == SECRET
+
+
 @pytest.mark.parametrize("prefix", ["MEDIA_ANALYSIS_DB_", "DB_", "PG"])
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "5432x", "5 432", "1e3", "٥٤٣٢", "9" * 5000])
 def test_a_bad_port_is_one_sentence_without_the_secret(prefix: str, port: str) -> None:
