@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, LiteralString
-from uuid import UUID
 
 import asyncpg
 import procrastinate
@@ -18,8 +17,8 @@ from mediaq import db
 from mediaq.listen import listen
 from mediaq.settings import Database
 
-TASK = "mediaq.analyse"
-"""The task's name, as the database's triggers queue it."""
+Task = Callable[..., Awaitable[None]]
+"""What a job calls, with the arguments that the database queued, as JSON has them."""
 
 SEARCH_PATH = "mediaq, pg_temp"
 """Procrastinate names its tables without a schema; they live in mediaq's."""
@@ -36,23 +35,24 @@ _WAKE = '{"type": "job_inserted", "job_id": 0}'
 async def serve(
     database: Database,
     pool: db.Pool,
-    run: Callable[[UUID], Awaitable[None]],
+    tasks: Mapping[str, Task],
     *,
     queues: Sequence[str],
     concurrency: int,
     drain_timeout: float,
     stop: asyncio.Event,
 ) -> None:
-    """Run jobs until ``stop`` is set; ``pool`` must have :data:`SEARCH_PATH`.
+    """Run jobs of the named ``tasks`` until ``stop`` is set.
+
+    ``pool`` must have :data:`SEARCH_PATH`.
 
     Then nothing more is claimed, running jobs have ``drain_timeout`` seconds to end, and those
     that still run are cancelled.
     """
     app = procrastinate.App(connector=AsyncpgConnector(database, pool))
 
-    @app.task(name=TASK, retry=RETRY_DELAYS)
-    async def analyse(request_id: str) -> None:
-        await run(UUID(request_id))
+    for name, run in tasks.items():
+        app.task(name=name, retry=RETRY_DELAYS)(run)
 
     async with app.open_async():
         worker = asyncio.create_task(

@@ -21,6 +21,9 @@ from mediaq.model import Made, Request
 from mediaq.settings import Settings
 from mediaq.storage.local import LocalStorage
 
+ANALYSE = "mediaq.analyse"
+"""The task's name, as the database's triggers queue it."""
+
 PROGRESS_SECONDS = 0.5
 """Least time between two progress events of one step."""
 
@@ -41,18 +44,18 @@ class Worker:
     storage: LocalStorage
     media: Media
 
-    async def attempt(self, request_id: UUID) -> None:
+    async def attempt(self, request_id: str) -> None:
         """Make one attempt at a request and record how it ended.
 
         Returns quietly when there is nothing to do: the row is gone, ended, running or not due.
         Raises only when the verdict could not be recorded.
         """
-        request = await store.claim(self.pool, request_id)
+        request = await store.claim(self.pool, UUID(request_id))
         if request is None:
-            log.debug("attempt.skipped", request_id=str(request_id))
+            log.debug("attempt.skipped", request_id=request_id)
             return
         with structlog.contextvars.bound_contextvars(
-            request_id=str(request_id), attempt=request.attempt
+            request_id=request_id, attempt=request.attempt
         ):
             log.info("attempt.started", media_type=request.media_type)
             started = time.monotonic()

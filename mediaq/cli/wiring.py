@@ -166,7 +166,7 @@ async def serve_worker(
     from mediaq import queue
     from mediaq.media.local import LocalMedia
     from mediaq.storage.local import LocalStorage
-    from mediaq.worker import Worker
+    from mediaq.worker import ANALYSE, Worker
 
     storage = LocalStorage(read.storage)
     storage.prepare()
@@ -182,7 +182,7 @@ async def serve_worker(
         await queue.serve(
             database,
             pool,
-            worker.attempt,
+            {ANALYSE: worker.attempt},
             queues=read.queues,
             concurrency=read.concurrency,
             drain_timeout=read.drain_timeout,
