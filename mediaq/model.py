@@ -65,7 +65,7 @@ class Options(Value):
     ``grid`` is columns x rows of one sheet. ``frames`` is the total number of frames over all
     sheets; ``interval_seconds`` asks for one frame every so many seconds instead. Neither given:
     one full sheet. ``exact`` decodes forward to the wanted time instead of taking the nearest
-    keyframe.
+    keyframe. ``timeout_seconds`` shortens or lengthens the time limit of one attempt.
     """
 
     model_config = ConfigDict(strict=True)
@@ -73,6 +73,7 @@ class Options(Value):
     grid: Annotated[str, Field(pattern=r"^([1-9]|1[0-9]|20)x([1-9]|1[0-9]|20)$")] = "2x3"
     frames: Annotated[Whole, Field(ge=1, le=1000)] | None = None
     interval_seconds: Annotated[float, Field(ge=0.001, le=86400)] | None = None
+    timeout_seconds: Annotated[float, Field(ge=1, le=86400)] | None = None
     thumb_width: Annotated[Whole, Field(ge=32, le=1920)] = 320
     format: PictureFormat = "jpeg"
     timestamps: bool = True

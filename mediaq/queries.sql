@@ -34,10 +34,102 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 RETURNING request_id, status, media_type, created_at;
 
 -- name: claim
-UPDATE public.media_analysis_requests
-   SET status = 'processing'
- WHERE request_id = $1 AND status = 'pending' AND (run_after IS NULL OR run_after <= now())
-RETURNING request_id, attempt, failed_attempts, media_type, media_url, media_path, prompt, options;
+WITH claimed AS (
+    UPDATE public.media_analysis_requests
+       SET status = 'processing'
+     WHERE request_id = $1 AND status = 'pending' AND (run_after IS NULL OR run_after <= now())
+    RETURNING request_id, attempt, failed_attempts, media_type, media_url, media_path, prompt, options
+), noted AS (
+    INSERT INTO mediaq.attempts (request_id, attempt, worker_id, worker)
+    SELECT request_id, attempt, $2, $3 FROM claimed
+)
+SELECT * FROM claimed;
+
+-- name: register_worker
+INSERT INTO mediaq.workers (host, pid) VALUES ($1, $2) RETURNING worker_id;
+
+-- name: beat
+-- A worker that was taken for dead and removed is one again.
+INSERT INTO mediaq.workers (worker_id, host, pid) VALUES ($1, $2, $3)
+    ON CONFLICT (worker_id) DO UPDATE SET seen_at = clock_timestamp();
+
+-- name: unregister_worker
+DELETE FROM mediaq.workers WHERE worker_id = $1;
+
+-- name: over
+-- Which of these attempts no longer hold their request, whoever ended them.
+SELECT mine.request_id
+  FROM unnest($1::uuid[], $2::integer[]) AS mine (request_id, attempt)
+  LEFT JOIN public.media_analysis_requests AS r
+    ON r.request_id = mine.request_id AND r.attempt = mine.attempt AND r.status = 'processing'
+ WHERE r.request_id IS NULL;
+
+-- name: sweep_requests
+-- Requests whose worker is dead go back to the queue; the one that was there at the end of too
+-- many workers is what ended them.
+WITH lost AS (
+    SELECT r.request_id, r.attempt, r.lost_attempts + 1 AS times, coalesce(a.worker, 'unknown') AS worker
+      FROM public.media_analysis_requests AS r
+      LEFT JOIN mediaq.attempts AS a ON (a.request_id, a.attempt) = (r.request_id, r.attempt)
+     WHERE r.status = 'processing'
+       AND r.started_at < now() - make_interval(secs => $1)
+       AND NOT EXISTS (
+           SELECT FROM mediaq.workers AS w
+            WHERE w.worker_id = a.worker_id AND w.seen_at > now() - make_interval(secs => $1))
+       FOR NO KEY UPDATE OF r SKIP LOCKED
+)
+UPDATE public.media_analysis_requests AS r
+   SET status = CASE WHEN lost.times >= $2 THEN 'failed' ELSE 'pending' END,
+       lost_attempts = lost.times,
+       run_after = NULL,
+       error_message = CASE WHEN lost.times >= $2
+           THEN format('%s worker processes in a row ended while they worked on this request, the last one %s;'
+                       ' it is not tried again', lost.times, lost.worker)
+           ELSE format('worker %s was lost during the attempt', lost.worker) END,
+       error_details = jsonb_build_object('class', 'WorkerLost', 'attempt', lost.attempt)
+  FROM lost
+ WHERE r.request_id = lost.request_id
+RETURNING r.request_id, r.attempt, r.status, lost.worker;
+
+-- name: sweep_jobs
+-- Jobs of Procrastinate's workers that are gone; what they stood for decides whether to do it again.
+SELECT j.id, mediaq.procrastinate_retry_job_v2(j.id, now(), NULL, NULL, NULL)
+  FROM (
+    SELECT id FROM mediaq.procrastinate_jobs AS j
+     WHERE status = 'doing'
+       AND NOT EXISTS (
+           SELECT FROM mediaq.procrastinate_workers AS w
+            WHERE w.id = j.worker_id AND w.last_heartbeat > now() - make_interval(secs => $1))
+       FOR UPDATE SKIP LOCKED) AS j;
+
+-- name: requeue_forgotten
+-- Pending requests without a live job get one; called with a place to go on from, since there may be
+-- millions. Returns the last row looked at.
+WITH looked AS (
+    SELECT request_id, created_at FROM public.media_analysis_requests
+     WHERE status = 'pending' AND (created_at, request_id) > ($1, $2)
+     ORDER BY created_at, request_id
+     LIMIT $3
+), forgotten AS (
+    SELECT r.request_id FROM public.media_analysis_requests AS r JOIN looked USING (request_id)
+     WHERE r.status = 'pending' AND NOT EXISTS (
+        SELECT FROM mediaq.procrastinate_jobs AS j
+         WHERE j.args ->> 'request_id' = r.request_id::text AND j.status IN ('todo', 'doing'))
+       FOR NO KEY UPDATE OF r SKIP LOCKED
+), queued AS (
+    SELECT mediaq.queue_jobs(array_agg(request_id)), count(*) AS number FROM forgotten HAVING count(*) > 0
+)
+SELECT created_at, request_id, coalesce((SELECT number FROM queued), 0) AS requeued
+  FROM looked ORDER BY created_at DESC, request_id DESC LIMIT 1;
+
+-- name: unreferenced
+SELECT f.folder FROM unnest($1::uuid[], $2::text[]) AS f (request_id, folder)
+ WHERE NOT EXISTS (
+    SELECT FROM public.media_files AS m
+     WHERE m.request_id = f.request_id AND starts_with(m.file_path, f.folder || '/'));
+
+-- name: forget_workers
+DELETE FROM mediaq.workers WHERE seen_at < now() - interval '1 day';
 
 -- name: done_steps
 SELECT step FROM mediaq.steps WHERE request_id = $1;
@@ -133,7 +225,10 @@ SELECT (to_jsonb(r) || jsonb_build_object(
          WHERE x.request_id = r.request_id),
     'steps', (
         SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.finished_at), '[]')
-          FROM mediaq.steps AS x WHERE x.request_id = r.request_id)
+          FROM mediaq.steps AS x WHERE x.request_id = r.request_id),
+    'attempts', (
+        SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.attempt), '[]')
+          FROM mediaq.attempts AS x WHERE x.request_id = r.request_id)
     ))::text
   FROM public.media_analysis_requests AS r
  WHERE r.request_id = $1;
@@ -157,8 +252,10 @@ SELECT count(*) FILTER (WHERE status = 'pending') AS pending,
  WHERE status IN ('pending', 'processing');
 
 -- name: workers_alive
-SELECT count(*) FROM mediaq.procrastinate_workers
- WHERE last_heartbeat > now() - make_interval(secs => $1);
+SELECT count(*) FROM mediaq.workers WHERE seen_at > now() - make_interval(secs => $1);
+
+-- name: note_traceback
+UPDATE mediaq.attempts SET traceback = $3 WHERE request_id = $1 AND attempt = $2;
 
 -- name: events_of_request
 SELECT event_id, request_id, event, status, media_type, attempt, at, error, data

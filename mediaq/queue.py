@@ -40,6 +40,7 @@ async def serve(
     queues: Sequence[str],
     concurrency: int,
     drain_timeout: float,
+    heartbeat: float,
     stop: asyncio.Event,
 ) -> None:
     """Run jobs of the named ``tasks`` until ``stop`` is set.
@@ -62,6 +63,7 @@ async def serve(
                 concurrency=concurrency,
                 fetch_job_polling_interval=POLL_SECONDS,
                 shutdown_graceful_timeout=drain_timeout,
+                update_heartbeat_interval=heartbeat,
                 # The request row and its events tell the story; finished jobs would only pile up.
                 delete_jobs="successful",
                 install_signal_handlers=False,

@@ -117,6 +117,17 @@ class Settings(BaseSettings):
     drain_timeout: float = Field(
         default=30, ge=0, description="Seconds that a stopping worker gives to running requests."
     )
+    attempt_timeout: float = Field(
+        default=3600, ge=1, description="Longest attempt at a request, in seconds."
+    )
+    heartbeat: float = Field(
+        default=10, gt=0, description="Seconds between a worker's signs of life."
+    )
+    stalled_after: float = Field(
+        default=30,
+        gt=0,
+        description="Seconds without a sign of life until a worker counts as dead.",
+    )
     decode_timeout: float = Field(
         default=900, gt=0, description="Longest run of one decoding child process, in seconds."
     )

@@ -17,9 +17,6 @@ from mediaq.errors import Rejected
 from mediaq.model import Accepted, Made, MediaType, NewRequest, Options, Request, ResultType, Status
 from mediaq.views import Detail, QueueDepth, RequestView
 
-ALIVE_SECONDS = 30.0
-"""A worker whose last heartbeat is older counts as gone; they come every 10 seconds."""
-
 
 class Superseded(Exception):
     """The attempt is over: the request was cancelled, deleted or claimed anew meanwhile."""
@@ -48,13 +45,15 @@ async def insert_request(connection: db.Executor, new: NewRequest) -> Accepted:
     return Accepted.model_validate(_one(row))
 
 
-async def claim(connection: db.Executor, request_id: UUID) -> Request | None:
+async def claim(
+    connection: db.Executor, request_id: UUID, *, worker_id: int, worker: str
+) -> Request | None:
     """Begin an attempt; None when the request is not due: gone, running, ended or for later.
 
     Options were checked on insert. Where they cannot be read all the same (a row of another
     version), the request fails here: whoever asked is told, and no worker meets it again.
     """
-    row = await connection.fetchrow(db.queries()["claim"], request_id)
+    row = await connection.fetchrow(db.queries()["claim"], request_id, worker_id, worker)
     if row is None:
         return None
     # A null stands for the default.
@@ -194,6 +193,14 @@ async def give_back(connection: db.Executor, request: Request) -> bool:
     return await _end(connection, "give_back", request)
 
 
+async def note_traceback(connection: db.Executor, request: Request, traceback: str) -> bool:
+    """Keep where an attempt failed, for whoever looks closer."""
+    await connection.execute(
+        db.queries()["note_traceback"], request.request_id, request.attempt, traceback
+    )
+    return True
+
+
 async def _end(connection: db.Executor, query: str, request: Request, *values: object) -> bool:
     done = await connection.fetchval(
         db.queries()[query], request.request_id, request.attempt, *values
@@ -224,12 +231,6 @@ async def request_status(connection: db.Executor, request_id: UUID) -> Status | 
     """Read a request's status; None when there is no such request."""
     status: Status | None = await connection.fetchval(db.queries()["request_status"], request_id)
     return status
-
-
-async def workers_alive(connection: db.Executor) -> int:
-    """Count the workers that gave a sign of life lately."""
-    count: int = await connection.fetchval(db.queries()["workers_alive"], ALIVE_SECONDS)
-    return count
 
 
 async def queue_depth(connection: db.Executor) -> QueueDepth:

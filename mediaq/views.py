@@ -81,6 +81,19 @@ class StepView(BaseModel):
     duration_ms: int
 
 
+class AttemptView(BaseModel):
+    """One attempt; ``outcome`` is None while it runs, ``worker`` is host:pid."""
+
+    attempt: int
+    worker: str
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str | None
+    error_class: str | None
+    error_message: str | None
+    traceback: str | None
+
+
 class RequestView(BaseModel):
     """A request as clients read it."""
 
@@ -118,6 +131,7 @@ class Detail(RequestView):
     files: list[FileView]
     contact_sheets: list[SheetView]
     steps: list[StepView]
+    attempts: list[AttemptView]
 
 
 class QueueDepth(BaseModel):

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import random
+import json
 import re
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Concatenate, ParamSpec
 from uuid import UUID
 
 import structlog
 
-from mediaq import branches, db, fetch, pipeline, store
-from mediaq.errors import MediaqError, Rejected, Unavailable
+from mediaq import branches, db, fetch, pipeline, recovery, store
+from mediaq.errors import Unavailable
 from mediaq.kit import Kit, Media, Work
+from mediaq.listen import listen
 from mediaq.model import Made, Request
-from mediaq.settings import Settings
+from mediaq.recovery import Identity
+from mediaq.settings import Database, Settings
 from mediaq.storage.local import LocalStorage
+from mediaq.verdict import Verdicts
 
 ANALYSE = "mediaq.analyse"
 """The task's name, as the database's triggers queue it."""
@@ -27,12 +31,19 @@ ANALYSE = "mediaq.analyse"
 PROGRESS_SECONDS = 0.5
 """Least time between two progress events of one step."""
 
-INSIST_SECONDS = 300
-"""How long a verdict is tried again while the database is away."""
-
-P = ParamSpec("P")
+FILE_SWEEP_SECONDS = 3600.0
+"""How often files without a row are looked for, and how old they must be to be removed."""
 
 log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Held:
+    """An attempt that runs here; ``over`` is set when its request was taken from it."""
+
+    attempt: int
+    task: asyncio.Task[object]
+    over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,8 @@ class Worker:
     pool: db.Pool
     storage: LocalStorage
     media: Media
+    me: Identity
+    _running: dict[UUID, _Held] = field(default_factory=dict)
 
     async def attempt(self, request_id: str) -> None:
         """Make one attempt at a request and record how it ended.
@@ -50,7 +63,9 @@ class Worker:
         Returns quietly when there is nothing to do: the row is gone, ended, running or not due.
         Raises only when the verdict could not be recorded.
         """
-        request = await store.claim(self.pool, UUID(request_id))
+        request = await store.claim(
+            self.pool, UUID(request_id), worker_id=self.me.worker_id, worker=str(self.me)
+        )
         if request is None:
             log.debug("attempt.skipped", request_id=request_id)
             return
@@ -58,22 +73,99 @@ class Worker:
             request_id=request_id, attempt=request.attempt
         ):
             log.info("attempt.started", media_type=request.media_type)
-            started = time.monotonic()
+            await self._attempt(request)
+
+    async def _attempt(self, request: Request) -> None:
+        verdicts = Verdicts(self.settings, self.pool)
+        seconds = request.options.timeout_seconds or self.settings.attempt_timeout
+        limit = asyncio.timeout(seconds)
+        verdict = partial(verdicts.complete, request)
+        with self._holding(request) as held:
             try:
-                await self._run(request)
-            except store.Superseded:
-                log.info("attempt.superseded")
+                async with limit:
+                    await self._run(request)
             except asyncio.CancelledError:
-                # The worker stops. The request is queued anew, so this job is done with it.
-                await asyncio.shield(_insist(store.give_back, self.pool, request))
-                log.info("attempt.given_back")
+                verdict = partial(verdicts.give_back, request)
+            except store.Superseded:
+                held.over = True
             except pipeline.StepFailed as failed:
-                await self._end_badly(request, failed.error, failed.step)
+                verdict = partial(verdicts.fail, request, failed.error, failed.step)
             except Exception as error:  # noqa: BLE001 - the one place where any failure becomes a verdict
-                await self._end_badly(request, error, "fetch")
-            else:
-                await _insist(store.complete, self.pool, request)
-                log.info("attempt.completed", seconds=round(time.monotonic() - started, 3))
+                failure = _took_too_long(seconds) if limit.expired() else error
+                verdict = partial(verdicts.fail, request, failure, "fetch")
+        if held.over:
+            log.info("attempt.superseded")
+        else:
+            await asyncio.shield(verdict())
+
+    @contextmanager
+    def _holding(self, request: Request) -> Iterator[_Held]:
+        """Note that an attempt runs here; it ends when :meth:`end_superseded` finds it over."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - this runs in a task
+        held = self._running[request.request_id] = _Held(request.attempt, task)
+        try:
+            yield held
+        finally:
+            # A newer attempt at the same request may run here too.
+            if self._running.get(request.request_id) is held:
+                del self._running[request.request_id]
+
+    async def end_superseded(self) -> None:
+        """End attempts whose request was cancelled, deleted or given to another worker.
+
+        Their child processes are ended and their half-made files removed.
+        """
+        running = {request_id: held.attempt for request_id, held in self._running.items()}
+        if not running:
+            return
+        for request_id in await recovery.over(self.pool, running):
+            held = self._running.get(request_id)
+            if held is not None and held.attempt == running[request_id]:
+                held.over = True
+                held.task.cancel()
+
+    async def watch(self, database: Database) -> None:
+        """Hear of cancelled and deleted requests at once, for ever."""
+        rung = asyncio.Event()
+
+        def on_bell(_channel: str, payload: str) -> None:
+            if self._running and UUID(json.loads(payload)["request_id"]) in self._running:
+                rung.set()
+
+        async def answer() -> None:
+            while True:
+                await rung.wait()
+                rung.clear()
+                with suppress(*db.CONNECTION_ERRORS, TimeoutError):
+                    await self.end_superseded()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(answer())
+            group.create_task(
+                listen(
+                    database,
+                    ["mediaq_events", "mediaq_progress"],
+                    on_bell=on_bell,
+                    on_connect=rung.set,
+                    name="mediaq worker watch",
+                )
+            )
+
+    async def sweep_files(self) -> None:
+        """Remove stored files that no row points to, as a crash leaves them, for ever."""
+        while True:
+            await asyncio.sleep(FILE_SWEEP_SECONDS)
+            with suppress(*db.CONNECTION_ERRORS, TimeoutError, Unavailable):
+                await self.sweep_files_once(FILE_SWEEP_SECONDS)
+
+    async def sweep_files_once(self, grace: float) -> None:
+        """Remove files without a row that were not touched for ``grace`` seconds."""
+        await self.storage.remove_old_workspaces(grace + self.settings.attempt_timeout)
+        folders = await self.storage.output_folders(grace)
+        for folder in await recovery.unreferenced(self.pool, folders):
+            await self.storage.remove_path(folder)
+            log.warning("files.swept", folder=folder)
 
     async def _run(self, request: Request) -> None:
         branch = branches.of(request.media_type)
@@ -143,83 +235,15 @@ class Worker:
         )
         return path, title
 
-    async def _end_badly(self, request: Request, error: Exception, step: str) -> None:
-        """Record a failure: for good when trying again is no use, else back to the queue."""
-        facts = error.details if isinstance(error, MediaqError) else {}
-        details = {
-            "class": type(error).__name__,
-            "step": step,
-            "attempt": request.attempt,
-            **facts,
-        }
-        message = str(error) if isinstance(error, MediaqError) else _unforeseen(error)
-        attempts = request.failed_attempts + 1
-        if isinstance(error, Rejected):
-            log.warning("attempt.rejected", error=message)
-            await _insist(store.fail, self.pool, request, message, details)
-        elif attempts >= self.settings.max_attempts:
-            log.error("attempt.failed", error=message, exc_info=_traceback(error))
-            message = f"{message} (given up after {attempts} attempts)"
-            await _insist(store.fail, self.pool, request, message, details)
-        else:
-            delay = self._delay(attempts, error)
-            log.warning(
-                "attempt.retried", error=message, delay=round(delay, 1), exc_info=_traceback(error)
-            )
-            await _insist(store.retry, self.pool, request, message, details, delay)
 
-    def _delay(self, attempts: int, error: Exception) -> float:
-        """Seconds until the next attempt: doubling, with "equal jitter" so that herds spread.
-
-        https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-        """
-        longest = self.settings.retry_delay_max
-        delay = min(self.settings.retry_delay * 2.0 ** (attempts - 1), longest)
-        delay = delay / 2 + random.uniform(0, delay / 2)  # noqa: S311 - jitter, not a secret
-        asked = error.retry_after if isinstance(error, Unavailable) else None
-        return max(delay, asked or 0)
-
-
-async def _insist(
-    verdict: Callable[Concatenate[db.Pool, Request, P], Awaitable[bool]],
-    pool: db.Pool,
-    request: Request,
-    *values: P.args,
-    **named: P.kwargs,
-) -> None:
-    """Record a verdict although the database may be away for a while.
-
-    A verdict that was recorded although its answer got lost is fenced off the second time.
-    """
-    deadline = time.monotonic() + INSIST_SECONDS
-    while True:
-        try:
-            recorded = await verdict(pool, request, *values, **named)
-        except db.CONNECTION_ERRORS as error:
-            if time.monotonic() > deadline:
-                raise
-            log.warning("verdict.delayed", error=str(error) or repr(error))
-            await asyncio.sleep(1)
-        else:
-            if not recorded:
-                log.info("attempt.superseded")
-            return
+def _took_too_long(seconds: float) -> Unavailable:
+    msg = (
+        f"the attempt took longer than {seconds:g} s, its limit"
+        " (option timeout_seconds, or MEDIAQ_ATTEMPT_TIMEOUT)"
+    )
+    return Unavailable(msg, limit_seconds=seconds)
 
 
 def _plain_name(title: str) -> str:
     """A file name that means nothing to a shell or a decoder, still telling what the file is."""
     return re.sub(r"[^A-Za-z0-9._-]|^[.-]", "_", title)[-80:]
-
-
-def _unforeseen(error: Exception) -> str:
-    """Say that something failed without repeating a text that may hold a secret."""
-    if isinstance(error, OSError):
-        # Its reason only: its text may name any path.
-        return f"the worker met {error.strerror or type(error).__name__!r}"
-    if isinstance(error, db.CONNECTION_ERRORS):
-        return "the database could not be reached during the attempt"
-    return f"an unforeseen {type(error).__name__} ended the attempt; the worker's log has it"
-
-
-def _traceback(error: Exception) -> Exception | None:
-    return None if isinstance(error, MediaqError) else error

@@ -3,7 +3,8 @@
 --   INSERT request  ─▶ check_request     explicit NULLs become defaults, nonsense is refused
 --                   ─▶ request_inserted  one job per row, in the inserter's transaction, and an event
 --   UPDATE request  ─▶ check_change      only legal changes of status; times and attempt kept here
---                   ─▶ request_changed   an event per change of status; pending again queues again
+--                   ─▶ request_changed   an event per change of status, the end of an attempt noted;
+--                                        pending again queues again
 --   INSERT step     ─▶ step_finished     an event
 --   INSERT event    ─▶ ring              NOTIFY mediaq_events (ended) or mediaq_progress (the rest)
 --
@@ -17,7 +18,8 @@ LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     known CONSTANT TEXT[] := ARRAY[
-        'exact', 'format', 'frames', 'grid', 'interval_seconds', 'thumb_width', 'timestamps'];
+        'exact', 'format', 'frames', 'grid', 'interval_seconds', 'thumb_width', 'timeout_seconds',
+        'timestamps'];
     name TEXT;
     value JSONB;
     given TEXT;
@@ -45,6 +47,10 @@ BEGIN
         WHEN 'thumb_width' THEN
             IF number IS NULL OR number <> trunc(number) OR number NOT BETWEEN 32 AND 1920 THEN
                 RETURN format('option thumb_width must be a whole number of pixels from 32 to 1920, not %s', given);
+            END IF;
+        WHEN 'timeout_seconds' THEN
+            IF jsonb_typeof(value) <> 'null' AND (number IS NULL OR number NOT BETWEEN 1 AND 86400) THEN
+                RETURN format('option timeout_seconds must be a number from 1 to 86400, not %s', given);
             END IF;
         WHEN 'format' THEN
             IF value NOT IN ('"jpeg"', '"webp"', '"png"') THEN
@@ -89,6 +95,7 @@ BEGIN
     -- What only the database counts.
     NEW.attempt := 0;
     NEW.failed_attempts := 0;
+    NEW.lost_attempts := 0;
     NEW.started_at := NULL;
     NEW.completed_at := NULL;
     NEW.processing_time_ms := NULL;
@@ -182,6 +189,7 @@ BEGIN
         NEW.started_at := NULL;
     ELSIF change IN ('failed to pending', 'cancelled to pending') THEN    -- asked again
         NEW.failed_attempts := 0;
+        NEW.lost_attempts := 0;
         NEW.error_message := NULL;
         NEW.error_details := '{}';
         NEW.started_at := NULL;
@@ -214,6 +222,18 @@ BEGIN
         SELECT n.request_id, n.status, n.status, n.media_type, n.attempt, n.error_message
           FROM new_rows AS n JOIN old_rows AS o USING (request_id)
          WHERE n.status <> o.status;
+    UPDATE attempts AS a
+       SET finished_at = clock_timestamp(),
+           outcome = CASE
+               WHEN n.lost_attempts > o.lost_attempts THEN 'lost'
+               WHEN n.status <> 'pending' THEN n.status
+               WHEN n.failed_attempts > o.failed_attempts THEN 'retried'
+               ELSE 'given back' END,
+           error_class = n.error_details ->> 'class',
+           error_message = n.error_message
+      FROM new_rows AS n JOIN old_rows AS o USING (request_id)
+     WHERE o.status = 'processing' AND n.status <> 'processing'
+       AND (a.request_id, a.attempt) = (o.request_id, o.attempt);
     PERFORM queue_jobs(array_agg(n.request_id))
        FROM new_rows AS n JOIN old_rows AS o USING (request_id)
       WHERE n.status = 'pending' AND o.status <> 'pending';

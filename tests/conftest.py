@@ -19,13 +19,14 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from mediaq import db, events, migrate
+from mediaq import db, events, migrate, store
 from mediaq.cli import wiring
 from mediaq.embedded import Postgres
 from mediaq.events import Bells
 from mediaq.media import ffmpeg, sample
-from mediaq.model import TERMINAL, Event
+from mediaq.model import TERMINAL, Event, Request
 from mediaq.settings import Database, Settings
+from mediaq.worker import Worker
 
 # Durability is what the server is for, but not that of a database that lives for a test.
 SERVER_SETTINGS = {
@@ -154,16 +155,16 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @asynccontextmanager
-async def working(settings: Settings, database: Database) -> AsyncIterator[None]:
+async def working(settings: Settings, database: Database) -> AsyncIterator[Worker]:
     """A real worker in this process for the length of the block."""
-    stop, ready = asyncio.Event(), asyncio.Event()
-    task = asyncio.create_task(wiring.serve_worker(settings, database, stop, ready.set))
-    ended = asyncio.create_task(ready.wait())
-    await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)
+    stop = asyncio.Event()
+    ready: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(wiring.serve_worker(settings, database, stop, ready.set_result))
+    await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         task.result()
     try:
-        yield
+        yield ready.result()
     finally:
         stop.set()
         await task
@@ -193,6 +194,11 @@ def insert(pool: db.Pool) -> Insert:
         return request_id
 
     return insert_request
+
+
+async def claim(pool: db.Pool, request_id: UUID) -> Request | None:
+    """Begin an attempt as a worker would."""
+    return await store.claim(pool, request_id, worker_id=0, worker="test:0")
 
 
 Ended = Callable[[UUID], Awaitable[Event]]

@@ -89,7 +89,7 @@ async def _served(read: Settings, database: Database, stop: asyncio.Event) -> As
     tasks = [
         asyncio.create_task(api_somewhere()),
         asyncio.create_task(
-            wiring.serve_worker(read, database, stop, lambda: working.set_result(None))
+            wiring.serve_worker(read, database, stop, lambda _: working.set_result(None))
         ),
     ]
     try:

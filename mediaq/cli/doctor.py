@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 import mediaq
-from mediaq import db, migrate, store
+from mediaq import db, migrate, recovery
 from mediaq import settings as environment
 from mediaq.cli import EXIT_FAILED, show, wiring
 from mediaq.errors import MediaqError
@@ -107,7 +107,7 @@ async def _database(database: Database) -> list[Check]:
         schema = await _schema(database)
         checks.append(schema)
         if schema.ok:
-            alive = await store.workers_alive(pool)
+            alive = await recovery.workers_alive(pool)
             checks.append(Check("workers", True, f"{alive} running"))
         checks.append(await _bell(database, pool))
     return checks

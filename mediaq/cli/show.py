@@ -24,6 +24,7 @@ COLOURS: dict[Status, str] = {
     "cancelled": "magenta",
 }
 FULL = 100
+ATTEMPTS_SHOWN = 10
 FILES_SHOWN = 30
 """Files of one folder that are listed; sheets come first."""
 
@@ -77,12 +78,16 @@ def detail(request: Detail) -> RenderableType:
         head.add_row("error", Text(request.error_message, style="red"))
     if request.options:
         head.add_row("options", ", ".join(f"{k}={v}" for k, v in request.options.items()))
-    head.add_row("attempt", f"{request.attempt} (failed in a row: {request.failed_attempts})")
     head.add_row("created", f"{request.created_at:%Y-%m-%d %H:%M:%S %Z}")
     head.add_row("took", duration(request.processing_time_ms))
     parts: list[RenderableType] = [head]
     for result in request.results:
         head.add_row(result.result_type, Text(result.content or ""))
+    for attempt in request.attempts[-ATTEMPTS_SHOWN:]:
+        text = Text(f"{attempt.attempt}  {attempt.outcome or 'running'}  {attempt.worker}")
+        if attempt.error_message:
+            text.append(f"  {attempt.error_message}", style="dim")
+        head.add_row("attempt", text)
     for step in request.steps:
         head.add_row("step", f"{step.step}  {duration(step.duration_ms)}")
     if request.files:

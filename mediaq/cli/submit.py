@@ -11,7 +11,7 @@ from typing import Any, get_args
 import click
 from pydantic import ValidationError
 
-from mediaq import events, store
+from mediaq import events, recovery, store
 from mediaq.cli import EXIT_FAILED, show, wiring
 from mediaq.cli.status import show_one
 from mediaq.errors import Rejected, Unavailable
@@ -121,7 +121,7 @@ async def _submit(database: Database, new: NewRequest, *, wait: bool, as_json: b
             return 0
         # Progress is for people: scripts read stdout.
         console = show.console(stderr=True)
-        if not await store.workers_alive(pool):
+        if not await recovery.workers_alive(pool):
             console.print(NO_WORKER)
         happening = events.of_request(pool, bells, accepted.request_id)
         last = await show.follow(console, happening)

@@ -33,7 +33,7 @@ async def _up(read: Settings, database: Database) -> None:
             lambda url: log.info("api.ready", url=url, database=database.address),
         ),
         wiring.serve_worker(
-            read, database, stop, lambda: log.info("worker.ready", storage=str(read.storage))
+            read, database, stop, lambda _: log.info("worker.ready", storage=str(read.storage))
         ),
     )
     log.info("up.stopped")

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
 import structlog
@@ -18,6 +18,9 @@ from pydantic import SecretStr
 from mediaq import db, embedded, settings
 from mediaq.errors import Unavailable
 from mediaq.settings import Database, Settings
+
+if TYPE_CHECKING:
+    from mediaq.worker import Worker
 
 T = TypeVar("T")
 
@@ -140,6 +143,19 @@ async def together(*mains: Coroutine[Any, Any, None]) -> None:
         raise failed.exceptions[0] from None
 
 
+async def beside(main: Coroutine[Any, Any, None], *sides: Coroutine[Any, Any, None]) -> None:
+    """Run ``main`` with endless ``sides`` beside it, which end with it; a failing side ends all."""
+
+    async def all_of_it() -> None:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(side) for side in sides]
+            await main
+            for task in tasks:
+                task.cancel()
+
+    await together(all_of_it())
+
+
 async def serve_api(
     read: Settings, database: Database, stop: asyncio.Event, ready: Callable[[str], None]
 ) -> None:
@@ -160,10 +176,10 @@ async def serve_api(
 
 
 async def serve_worker(
-    read: Settings, database: Database, stop: asyncio.Event, ready: Callable[[], None]
+    read: Settings, database: Database, stop: asyncio.Event, ready: Callable[[Worker], None]
 ) -> None:
     """Open what a worker needs and run jobs until ``stop`` is set."""
-    from mediaq import queue
+    from mediaq import queue, recovery
     from mediaq.media.local import LocalMedia
     from mediaq.storage.local import LocalStorage
     from mediaq.worker import ANALYSE, Worker
@@ -177,14 +193,23 @@ async def serve_worker(
         overflow=read.max_overflow,
         search_path=queue.SEARCH_PATH,
     ) as pool:
-        worker = Worker(read, pool, storage, LocalMedia(read.decode_timeout))
-        ready()
-        await queue.serve(
-            database,
-            pool,
-            {ANALYSE: worker.attempt},
-            queues=read.queues,
-            concurrency=read.concurrency,
-            drain_timeout=read.drain_timeout,
-            stop=stop,
+        me = await recovery.register(pool)
+        worker = Worker(read, pool, storage, LocalMedia(read.decode_timeout), me)
+        keeper = recovery.Keeper(pool, me, read.heartbeat, read.stalled_after)
+        ready(worker)
+        await beside(
+            queue.serve(
+                database,
+                pool,
+                {ANALYSE: worker.attempt},
+                queues=read.queues,
+                concurrency=read.concurrency,
+                drain_timeout=read.drain_timeout,
+                heartbeat=read.heartbeat,
+                stop=stop,
+            ),
+            keeper.run(worker.end_superseded),
+            worker.watch(database),
+            worker.sweep_files(),
         )
+        await recovery.unregister(pool, me)

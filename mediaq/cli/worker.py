@@ -35,7 +35,7 @@ async def _serve(read: Settings, database: Database) -> None:
         read,
         database,
         stop,
-        lambda: log.info(
+        lambda _: log.info(
             "worker.ready",
             queues=read.queues or "all",
             concurrency=read.concurrency,

@@ -8,10 +8,12 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import ParamSpec, TypeVar
+from uuid import UUID
 
 from mediaq.errors import Unavailable
 from mediaq.model import Stored
@@ -75,6 +77,34 @@ class LocalStorage:
         except OSError as error:
             msg = f"stored files cannot be removed: {error.strerror}"
             raise Unavailable(msg, key=key) from error
+
+    async def output_folders(self, age: float) -> list[tuple[UUID, str]]:
+        """List the folders of steps, each with its request, untouched for ``age`` seconds."""
+        return await asyncio.to_thread(self._output_folders, time.time() - age)
+
+    def _output_folders(self, before: float) -> list[tuple[UUID, str]]:
+        found = []
+        for folder in self.outputs.glob("*/*"):
+            with suppress(OSError, ValueError):
+                if folder.is_dir() and folder.stat().st_mtime <= before:
+                    found.append((UUID(folder.parent.name), str(folder)))
+        return found
+
+    async def remove_path(self, path: str) -> None:
+        """Remove what :meth:`output_folders` listed, and its request's folder with the last."""
+        await self.remove(Path(path).relative_to(self.root).as_posix())
+        with suppress(OSError):
+            await asyncio.to_thread(Path(path).parent.rmdir)
+
+    async def remove_old_workspaces(self, age: float) -> None:
+        """Remove what a killed process left in temp ``age`` seconds ago or longer."""
+        await asyncio.to_thread(self._remove_old_workspaces, time.time() - age)
+
+    def _remove_old_workspaces(self, before: float) -> None:
+        for entry in self.temp.iterdir():
+            with suppress(OSError):
+                if entry.stat().st_mtime <= before:
+                    _remove(entry)
 
     def _place(self, key: str) -> Path:
         parts = key.split("/")

@@ -7,8 +7,9 @@ import json
 import asyncpg
 import pytest
 
-from mediaq import db, store
+from mediaq import db
 from mediaq.model import Options
+from tests.conftest import claim
 from tests.unit.test_options import BAD, GOOD
 
 Judged = dict[str, str | None]
@@ -50,7 +51,7 @@ async def test_what_the_database_stored_can_be_claimed(pool: db.Pool) -> None:
             " VALUES ('x', $1::text::jsonb) RETURNING request_id",
             text,
         )
-        request = await store.claim(pool, request_id)
+        request = await claim(pool, request_id)
         assert request is not None
         assert request.options == Options.model_validate_json(text)
 

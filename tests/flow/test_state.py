@@ -11,7 +11,7 @@ import pytest
 
 from mediaq import db, store
 from mediaq.model import Made, MadeFile, MadeResult, Request, Stored
-from tests.conftest import Insert
+from tests.conftest import Insert, claim
 
 STATES = ("pending", "processing", "completed", "failed", "cancelled")
 LEGAL = {
@@ -271,7 +271,7 @@ def made(name: str = "sheet.jpg") -> Made:
 
 
 async def claimed(pool: db.Pool, request_id: UUID) -> Request:
-    request = await store.claim(pool, request_id)
+    request = await claim(pool, request_id)
     assert request is not None
     return request
 
@@ -332,14 +332,14 @@ async def test_a_request_is_claimed_once_and_only_when_it_is_due(
     pool: db.Pool, insert: Insert
 ) -> None:
     request_id = await insert(media_path="/x.mp4")
-    assert await store.claim(pool, request_id) is not None
-    assert await store.claim(pool, request_id) is None
-    assert await store.claim(pool, uuid4()) is None
+    assert await claim(pool, request_id) is not None
+    assert await claim(pool, request_id) is None
+    assert await claim(pool, uuid4()) is None
     later = await pool.fetchval(
         "INSERT INTO media_analysis_requests (media_path, run_after)"
         " VALUES ('/x', now() + interval '1 hour') RETURNING request_id"
     )
-    assert await store.claim(pool, later) is None
+    assert await claim(pool, later) is None
     (job,) = await jobs(pool, later)
     assert job["scheduled_at"] is not None
 
@@ -359,7 +359,7 @@ async def test_a_request_whose_options_cannot_be_read_fails_instead_of_hanging(
     await pool.execute("ALTER TABLE media_analysis_requests DISABLE TRIGGER mediaq_check_change")
     await pool.execute("""UPDATE media_analysis_requests SET options = '{"frames": -1}'""")
     await pool.execute("ALTER TABLE media_analysis_requests ENABLE TRIGGER mediaq_check_change")
-    assert await store.claim(pool, request_id) is None
+    assert await claim(pool, request_id) is None
     failed = await row(pool, request_id)
     assert failed["status"] == "failed"
     assert failed["error_message"].startswith("the options cannot be read:")
