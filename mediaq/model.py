@@ -169,15 +169,15 @@ class Probe(Value):
 
     container: str
     container_name: str
-    duration_seconds: float | None
+    duration_seconds: float | None = None
     size_bytes: int
-    bit_rate: int | None
-    fps: float | None
-    width: int | None
-    height: int | None
-    rotation: int | None
-    video_codec: str | None
-    audio_codec: str | None
+    bit_rate: int | None = None
+    fps: float | None = None
+    width: int | None = None
+    height: int | None = None
+    rotation: int | None = None
+    video_codec: str | None = None
+    audio_codec: str | None = None
     streams: tuple[Stream, ...]
     tags: dict[str, str]
     chapters: int = 0

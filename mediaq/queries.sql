@@ -107,7 +107,7 @@ SELECT j.id, mediaq.procrastinate_retry_job_v2(j.id, now(), NULL, NULL, NULL)
 -- millions. Returns the last row looked at.
 WITH looked AS (
     SELECT request_id, created_at FROM public.media_analysis_requests
-     WHERE status = 'pending' AND (created_at, request_id) > ($1, $2)
+     WHERE status = 'pending' AND (created_at, request_id) > ($1::text::timestamptz, $2)
      ORDER BY created_at, request_id
      LIMIT $3
 ), forgotten AS (
@@ -119,8 +119,9 @@ WITH looked AS (
 ), queued AS (
     SELECT mediaq.queue_jobs(array_agg(request_id)), count(*) AS number FROM forgotten HAVING count(*) > 0
 )
-SELECT created_at, request_id, coalesce((SELECT number FROM queued), 0) AS requeued
-  FROM looked ORDER BY created_at DESC, request_id DESC LIMIT 1;
+SELECT looked.created_at::text AS created_at, request_id,
+       coalesce((SELECT number FROM queued), 0) AS requeued
+  FROM looked ORDER BY looked.created_at DESC, request_id DESC LIMIT 1;
 
 -- name: unreferenced
 SELECT f.folder FROM unnest($1::uuid[], $2::text[]) AS f (request_id, folder)
@@ -211,30 +212,38 @@ UPDATE public.media_analysis_requests
 RETURNING TRUE;
 
 -- name: detail
-SELECT (to_jsonb(r) || jsonb_build_object(
+-- What clients read is written by the database and handed through as text: it takes what no other
+-- parser might, such as a number of a thousand digits in user_metadata.
+SELECT (to_jsonb(r) - 'idempotency_key' || jsonb_build_object(
     'results', (
-        SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.created_at, x.result_type), '[]')
+        SELECT coalesce(jsonb_agg(
+                   to_jsonb(x) - '{request_id,confidence_score}'::text[]
+                   || jsonb_build_object('confidence', x.confidence_score)
+                   ORDER BY x.created_at, x.result_type), '[]')
           FROM public.media_analysis_results AS x WHERE x.request_id = r.request_id),
     'files', (
-        SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.file_type, x.sequence_order, x.file_id), '[]')
+        SELECT coalesce(jsonb_agg(
+                   to_jsonb(x) - 'request_id' ORDER BY x.file_type, x.sequence_order, x.file_id), '[]')
           FROM public.media_files AS x WHERE x.request_id = r.request_id),
     'contact_sheets', (
-        SELECT coalesce(jsonb_agg(to_jsonb(x) || jsonb_build_object('file_path', f.file_path)
-                                  ORDER BY x.sheet_number), '[]')
+        SELECT coalesce(jsonb_agg(
+                   to_jsonb(x) - 'request_id' || jsonb_build_object('file_path', f.file_path)
+                   ORDER BY x.sheet_number), '[]')
           FROM public.contact_sheets AS x LEFT JOIN public.media_files AS f USING (file_id)
          WHERE x.request_id = r.request_id),
     'steps', (
-        SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.finished_at), '[]')
+        SELECT coalesce(jsonb_agg(to_jsonb(x) - 'request_id' ORDER BY x.finished_at), '[]')
           FROM mediaq.steps AS x WHERE x.request_id = r.request_id),
     'attempts', (
-        SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.attempt), '[]')
+        SELECT coalesce(jsonb_agg(
+                   to_jsonb(x) - '{request_id,worker_id}'::text[] ORDER BY x.attempt), '[]')
           FROM mediaq.attempts AS x WHERE x.request_id = r.request_id)
     ))::text
   FROM public.media_analysis_requests AS r
  WHERE r.request_id = $1;
 
 -- name: list_requests
-SELECT to_jsonb(r)::text
+SELECT (to_jsonb(r) - 'idempotency_key')::text
   FROM public.media_analysis_requests AS r
  WHERE ($1::text IS NULL OR r.status = $1) AND ($2::text IS NULL OR r.media_type = $2)
  ORDER BY r.created_at DESC, r.request_id
@@ -246,8 +255,9 @@ SELECT status FROM public.media_analysis_requests WHERE request_id = $1;
 -- name: queue_depth
 SELECT count(*) FILTER (WHERE status = 'pending') AS pending,
        count(*) FILTER (WHERE status = 'processing') AS processing,
-       coalesce(extract(epoch FROM now() - min(coalesce(run_after, created_at))
-           FILTER (WHERE status = 'pending')), 0)::float8 AS oldest_pending_seconds
+       greatest(0, extract(epoch FROM now() - min(greatest(run_after, created_at))
+           FILTER (WHERE status = 'pending' AND greatest(run_after, created_at) <= now())))::float8
+           AS oldest_pending_seconds
   FROM public.media_analysis_requests
  WHERE status IN ('pending', 'processing');
 

@@ -10,12 +10,15 @@ from typing import Any, LiteralString
 
 import asyncpg
 import procrastinate
+import structlog
 from procrastinate import connector, exceptions
 from procrastinate.sql import queries as engine_queries
 
 from mediaq import db
 from mediaq.listen import listen
 from mediaq.settings import Database
+
+log = structlog.get_logger()
 
 Task = Callable[..., Awaitable[None]]
 """What a job calls, with the arguments that the database queued, as JSON has them."""
@@ -153,7 +156,11 @@ class AsyncpgConnector(connector.BaseAsyncConnector):
         async def hand_over() -> None:
             while True:
                 channel, payload = await bells.get()
-                await on_notification(channel=channel, payload=payload)
+                try:
+                    await on_notification(channel=channel, payload=payload)
+                except (ValueError, TypeError, LookupError):
+                    # Whoever can log in can ring; Procrastinate would stop listening for good.
+                    log.warning("bell.unreadable", channel=channel, payload=payload[:100])
 
         async with asyncio.TaskGroup() as group:
             group.create_task(hand_over())

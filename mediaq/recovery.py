@@ -9,7 +9,6 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -30,7 +29,8 @@ MAX_LOST = 2
 LOOKED_AT = 10_000
 """Pending requests that one round looks at for a missing job."""
 
-_BEGINNING = (datetime(1, 1, 1, tzinfo=UTC), UUID(int=0))
+# A time as the database writes it: it knows more of them than Python does.
+_BEGINNING = ("-infinity", UUID(int=0))
 
 log = structlog.get_logger()
 
@@ -86,7 +86,7 @@ class Keeper:
     stalled_after: float
     _beaten: float = -math.inf
     _sweep_from: float = 0.0
-    _place: tuple[datetime, UUID] = _BEGINNING
+    _place: tuple[str, UUID] = _BEGINNING
 
     async def run(self, check: Callable[[], Awaitable[None]]) -> None:
         """Beat, ``check`` one's own attempts and sweep, for ever, whatever the database does."""

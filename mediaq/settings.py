@@ -168,6 +168,14 @@ class Settings(BaseSettings):
             return tuple(Path(part) for part in value.split(os.pathsep) if part)
         return value
 
+    @field_validator("home", "storage_dir")
+    @classmethod
+    def _plain_folder(cls, value: Path | None) -> Path | None:
+        if value is not None and not str(value).isprintable():
+            msg = "the path must not hold line breaks or control characters"
+            raise ValueError(msg)
+        return value and value.absolute()
+
     @property
     def storage(self) -> Path:
         """The storage folder in force."""

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from mediaq import db
 from mediaq.errors import Rejected
 from mediaq.model import Accepted, Made, MediaType, NewRequest, Options, Request, ResultType, Status
-from mediaq.views import Detail, QueueDepth, RequestView
+from mediaq.views import QueueDepth
 
 
 class Superseded(Exception):
@@ -208,10 +208,10 @@ async def _end(connection: db.Executor, query: str, request: Request, *values: o
     return done is not None
 
 
-async def detail(connection: db.Executor, request_id: UUID) -> Detail | None:
-    """Read a request with everything that was made of it."""
-    text = await connection.fetchval(db.queries()["detail"], request_id)
-    return None if text is None else Detail.model_validate_json(text)
+async def detail(connection: db.Executor, request_id: UUID) -> str | None:
+    """Read a request with everything that was made of it, as the JSON of ``views.Detail``."""
+    text: str | None = await connection.fetchval(db.queries()["detail"], request_id)
+    return text
 
 
 async def list_requests(
@@ -221,10 +221,10 @@ async def list_requests(
     media_type: MediaType | None,
     limit: int,
     offset: int,
-) -> list[RequestView]:
-    """List requests, newest first."""
+) -> list[str]:
+    """List requests, newest first, each as the JSON of ``views.RequestView``."""
     rows = await connection.fetch(db.queries()["list_requests"], status, media_type, limit, offset)
-    return [RequestView.model_validate_json(row[0]) for row in rows]
+    return [row[0] for row in rows]
 
 
 async def request_status(connection: db.Executor, request_id: UUID) -> Status | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 import traceback
@@ -119,9 +120,10 @@ def frames(error: BaseException) -> str:
 
 def _unforeseen(error: Exception) -> str:
     """Say that something failed without repeating a text that may hold a secret."""
-    if isinstance(error, OSError):
-        # Its reason only: its text may name any path.
-        return f"the worker met {error.strerror or type(error).__name__!r}"
-    if isinstance(error, db.CONNECTION_ERRORS):
+    network = isinstance(error, (ConnectionError, TimeoutError))
+    if isinstance(error, OSError) and error.errno and not network:
+        # The system's reason only: the error's own text may name any path or address.
+        return f"the worker met {os.strerror(error.errno)!r}"
+    if network or isinstance(error, db.CONNECTION_ERRORS):
         return "the database could not be reached during the attempt"
     return f"an unforeseen {type(error).__name__} ended the attempt; the worker's log has it"

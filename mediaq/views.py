@@ -7,13 +7,13 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from mediaq.model import FileType, MediaType, Provider, ResultType, Status
 
 
 class ResultView(BaseModel):
-    """One result as clients read it; ``confidence`` is the row's ``confidence_score``."""
+    """One result as clients read it."""
 
     result_id: UUID
     result_type: ResultType
@@ -21,7 +21,7 @@ class ResultView(BaseModel):
     model_name: str | None
     content: str | None
     content_json: Any
-    confidence: float | None = Field(validation_alias="confidence_score")
+    confidence: float | None
     processing_time_ms: int | None
     token_count: int | None
     cost_usd: Decimal | None

@@ -111,6 +111,17 @@ BEGIN
             THEN format('media_type must be video, audio, document or auto, not "%s"', NEW.media_type)
         WHEN NEW.status <> 'pending'
             THEN format('a new request starts as pending, not "%s"', NEW.status)
+        WHEN NEW.created_at NOT BETWEEN '1900-01-01' AND '9000-01-01'
+            THEN format('created_at must be a time from 1900 to 9000, not %s', NEW.created_at)
+        WHEN NEW.run_after NOT BETWEEN '1900-01-01' AND '9000-01-01'
+            THEN format('run_after must be a time from 1900 to 9000, not %s', NEW.run_after)
+        WHEN length(NEW.prompt) > 100000
+            THEN format('prompt must have at most 100000 characters, not %s', length(NEW.prompt))
+        WHEN greatest(length(NEW.media_url), length(NEW.media_path), length(NEW.callback_url)) > 8192
+            THEN 'media_url, media_path and callback_url must have at most 8192 characters'
+        WHEN greatest(pg_column_size(NEW.user_metadata), pg_column_size(NEW.error_details),
+                      pg_column_size(NEW.provider_chain), pg_column_size(NEW.api_costs)) > 1048576
+            THEN 'user_metadata must take at most 1 MiB'
         WHEN NEW.priority NOT BETWEEN -1000 AND 1000
             THEN format('priority must be from -1000 to 1000, not %s', NEW.priority)
         ELSE mediaq.options_problem(NEW.options)
@@ -166,13 +177,21 @@ DECLARE
 BEGIN
     IF NEW.request_id <> OLD.request_id THEN
         problem := 'a request keeps its request_id';
+    ELSIF NEW.status IS NULL THEN
+        problem := 'status must be pending, processing, completed, failed or cancelled, not NULL';
+    ELSIF NEW.run_after NOT BETWEEN '1900-01-01' AND '9000-01-01' THEN
+        problem := format('run_after must be a time from 1900 to 9000, not %s', NEW.run_after);
+    ELSIF NEW.created_at NOT BETWEEN '1900-01-01' AND '9000-01-01' THEN
+        problem := format('created_at must be a time from 1900 to 9000, not %s', NEW.created_at);
     ELSIF NEW.options IS DISTINCT FROM OLD.options THEN
         NEW.options := coalesce(nullif(NEW.options, 'null'), '{}');
         problem := mediaq.options_problem(NEW.options);
     END IF;
     NEW.attempt := OLD.attempt;
 
-    IF NEW.status = OLD.status THEN
+    IF problem IS NOT NULL THEN
+        NULL;
+    ELSIF NEW.status = OLD.status THEN
         NEW.started_at := OLD.started_at;
         NEW.completed_at := OLD.completed_at;
         NEW.processing_time_ms := OLD.processing_time_ms;
@@ -234,9 +253,12 @@ BEGIN
       FROM new_rows AS n JOIN old_rows AS o USING (request_id)
      WHERE o.status = 'processing' AND n.status <> 'processing'
        AND (a.request_id, a.attempt) = (o.request_id, o.attempt);
+    -- Also what shall run sooner: its job waits for the old time. A job too many ends quietly.
     PERFORM queue_jobs(array_agg(n.request_id))
        FROM new_rows AS n JOIN old_rows AS o USING (request_id)
-      WHERE n.status = 'pending' AND o.status <> 'pending';
+      WHERE n.status = 'pending'
+        AND (o.status <> 'pending' OR o.run_after > coalesce(n.run_after, '-infinity')
+             OR n.priority > o.priority);
     RETURN NULL;
 END;
 $$;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections.abc import Mapping
@@ -26,6 +27,9 @@ from mediaq.api.problems import LONGEST, Problem, invalid
 from mediaq.model import MediaType, Options, Status, Whole
 
 MAX_BODY = 1024 * 1024
+BODY_SECONDS = 30
+"""Longest time that a body may take to arrive."""
+
 MAX_WAIT = 300
 """Longest wait that a client may prefer, in seconds."""
 TOO_LARGE = 10**1000
@@ -117,7 +121,15 @@ async def submission(request: web.Request, media_type: MediaType | None) -> Subm
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send application/json, not {kind[:LONGEST]}"
         )
     try:
-        body = Object.model_validate_json(await request.read())
+        async with asyncio.timeout(BODY_SECONDS):
+            body = Object.model_validate_json(await request.read())
+    except TimeoutError:
+        raise Problem(
+            HTTPStatus.REQUEST_TIMEOUT, f"the body did not arrive within {BODY_SECONDS} s"
+        ) from None
+    except ConnectionError:
+        # The client hung up; nobody hears the answer, and the database is not the one to blame.
+        raise Problem(HTTPStatus.BAD_REQUEST, "the body did not arrive") from None
     except ValidationError as error:
         message = error.errors(include_input=False)[0]["msg"]
         raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not a JSON object: {message}") from None

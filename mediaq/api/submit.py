@@ -12,7 +12,6 @@ from mediaq.api import bodies, context
 from mediaq.api.context import Context
 from mediaq.api.problems import Problem
 from mediaq.model import TERMINAL, MediaType, NewRequest
-from mediaq.views import Detail
 
 NOT_YET: frozenset[MediaType] = frozenset({"audio", "document"})
 
@@ -56,20 +55,20 @@ async def _submit(request: web.Request, media_type: MediaType | None) -> web.Res
         headers["Preference-Applied"] = f"wait={wait:g}"
         detail = await _ended(context.of(request), accepted.request_id, wait)
         if detail is not None:
-            return web.json_response(text=detail.model_dump_json(), headers=headers)
+            return web.json_response(text=detail, headers=headers)
     return web.json_response(
         text=accepted.model_dump_json(), status=HTTPStatus.ACCEPTED, headers=headers
     )
 
 
-async def _ended(here: Context, request_id: UUID, seconds: float) -> Detail | None:
+async def _ended(here: Context, request_id: UUID, seconds: float) -> str | None:
     """Wait until the request has ended and read it; None when that takes longer.
 
     The request was accepted, so trouble with the database on the way, or our own stop, is no
     failure.
     """
 
-    async def end() -> Detail | None:
+    async def end() -> str | None:
         async for event in events.of_request(here.pool, here.bells, request_id):
             if event.event in TERMINAL:
                 break

@@ -81,6 +81,9 @@ def main() -> None:
         # The reader of our output left, as `| head` does.
         sys.stderr.close()
         sys.exit(EXIT_FAILED)
+    except OSError as error:
+        _say(f"the output cannot be written, or the system says no: {error.strerror or error}")
+        sys.exit(EXIT_FAILED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mediaq import events, migrate, store
-from mediaq.cli import EXIT_FAILED, show, wiring
+from mediaq.cli import EXIT_FAILED, EXIT_INTERRUPTED, show, wiring
 from mediaq.cli.submit import place
 from mediaq.errors import Unavailable
 from mediaq.media import ffmpeg, sample
@@ -53,19 +53,40 @@ async def _demo(
     stop = wiring.stop_on_signals()
     async with _served(read, database, stop) as url:
         _tick(console, "API and worker", url, started)
-        started = time.monotonic()
-        if video is None:
-            video = read.storage / "uploads" / SAMPLE
-            if not video.exists():
-                with console.status("making a sample video with ffmpeg"):
-                    await sample.make_sample(video, str(ffmpeg.find_ffmpeg(read.ffmpeg).ffmpeg))
-            _tick(console, "sample video", str(video), started)
-        path = await asyncio.to_thread(place, read, video)
-        detail, last = await _submit(console, database, str(path))
-        _report(console, database, detail, url, keep=keep)
+        showing = asyncio.create_task(_show(console, read, database, video, url, keep=keep))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({showing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not showing.done():
+            showing.cancel()
+            await asyncio.wait({showing})
+            return EXIT_INTERRUPTED
+        code = showing.result()
         if keep:
-            await stop.wait()
-        stop.set()
+            await stopping
+        stopping.cancel()
+    return code
+
+
+async def _show(
+    console: Console,
+    read: Settings,
+    database: Database,
+    video: Path | None,
+    url: str,
+    *,
+    keep: bool,
+) -> int:
+    """Make the sample if no video was given, submit it, and tell what came of it."""
+    started = time.monotonic()
+    if video is None:
+        video = read.storage / "uploads" / SAMPLE
+        if not video.exists():
+            with console.status("making a sample video with ffmpeg"):
+                await sample.make_sample(video, str(ffmpeg.find_ffmpeg(read.ffmpeg).ffmpeg))
+        _tick(console, "sample video", str(video), started)
+    path = await asyncio.to_thread(place, read, video)
+    detail, last = await _submit(console, database, str(path))
+    _report(console, database, detail, url, keep=keep)
     return 0 if last.event == "completed" else EXIT_FAILED
 
 
@@ -119,7 +140,7 @@ async def _submit(console: Console, database: Database, path: str) -> tuple[Deta
     if detail is None:
         msg = "the demo's request was deleted meanwhile"
         raise Unavailable(msg)
-    return detail, last
+    return Detail.model_validate_json(detail), last
 
 
 def _report(console: Console, database: Database, detail: Detail, url: str, *, keep: bool) -> None:

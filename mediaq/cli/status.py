@@ -6,14 +6,13 @@ from typing import get_args
 from uuid import UUID
 
 import click
-from pydantic import TypeAdapter
 
 from mediaq import store
 from mediaq.cli import show, wiring
 from mediaq.errors import Rejected
 from mediaq.model import MediaType, Status
 from mediaq.settings import Database
-from mediaq.views import RequestView
+from mediaq.views import Detail, RequestView
 
 
 @click.command(
@@ -39,9 +38,9 @@ def command(
             return
         rows = wiring.run(_rows(database, only, media_type, limit))
     if as_json:
-        click.echo(TypeAdapter(list[RequestView]).dump_json(rows, indent=2))
+        click.echo(f"[{','.join(rows)}]")
     elif rows:
-        show.console().print(show.listing(rows))
+        show.console().print(show.listing([RequestView.model_validate_json(row) for row in rows]))
     else:
         click.echo("no requests")
 
@@ -54,14 +53,14 @@ async def show_one(database: Database, request_id: UUID, *, as_json: bool) -> No
         msg = f"no request has the id {request_id}"
         raise Rejected(msg)
     if as_json:
-        click.echo(detail.model_dump_json(indent=2))
+        click.echo(detail)
     else:
-        show.console().print(show.detail(detail))
+        show.console().print(show.detail(Detail.model_validate_json(detail)))
 
 
 async def _rows(
     database: Database, only: Status | None, media_type: MediaType | None, limit: int
-) -> list[RequestView]:
+) -> list[str]:
     async with wiring.small_pool(database) as pool:
         return await store.list_requests(
             pool, status=only, media_type=media_type, limit=limit, offset=0

@@ -22,7 +22,9 @@ from mediaq.settings import Database
     " on behind an event seen before.",
 )
 @click.argument("request_id", type=click.UUID, required=False)
-@click.option("--since", type=click.IntRange(0), metavar="EVENT", help="Start behind this event.")
+@click.option(
+    "--since", type=click.IntRange(0, 2**63 - 1), metavar="EVENT", help="Start behind this event."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def command(*, request_id: UUID | None, since: int | None, as_json: bool) -> int:
     """Print events as they happen."""

@@ -49,8 +49,12 @@ def opened(*, quiet: bool = False) -> Iterator[tuple[Settings, Database]]:
 
 
 def override(read: Settings, given: Mapping[str, object]) -> Settings:
-    """Let options of the command line that were given win over the environment."""
-    return read.model_copy(update={key: value for key, value in given.items() if value is not None})
+    """Let options of the command line that were given win over the environment.
+
+    An empty text is none: a script's unset variable must not mean "all interfaces".
+    """
+    update = {key: value for key, value in given.items() if value is not None and value != ""}
+    return read.model_copy(update=update)
 
 
 def set_up_logs(read: Settings, *, level: str) -> None:
@@ -85,6 +89,8 @@ def set_up_logs(read: Settings, *, level: str) -> None:
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     # Procrastinate tells every start and end of a job, which the worker tells better.
     logging.getLogger("procrastinate").setLevel(logging.ERROR)
+    # A client's malformed HTTP is answered with 400 and is no error of ours.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -120,7 +126,7 @@ async def small_pool(database: Database) -> AsyncIterator[db.Pool]:
 
 
 def stop_on_signals() -> asyncio.Event:
-    """Make an event that SIGTERM and SIGINT set; a second SIGINT ends the process as usual."""
+    """Make an event that SIGTERM, SIGHUP and SIGINT set; a second one ends as usual."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -128,7 +134,7 @@ def stop_on_signals() -> asyncio.Event:
         stop.set()
         loop.remove_signal_handler(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         loop.add_signal_handler(number, ask, number)
     return stop
 

@@ -72,6 +72,9 @@ async def run(
     result = answer.get("result")
     if isinstance(result, dict):
         return result
+    if "unavailable" in answer:
+        msg = f"{name} could not be decoded here: {answer['unavailable']}"
+        raise Unavailable(msg, ffmpeg=list(log))
     if "refused" in answer:
         raise Rejected(answer["refused"], ffmpeg=list(log), **answer.get("details", {}))
     raise _trouble(name, code, log)
@@ -165,7 +168,7 @@ async def _read_log(child: asyncio.subprocess.Process, log: deque[str], source: 
 
 def _note(log: deque[str], line: bytes, source: Path) -> None:
     text = line[:4096].decode("utf-8", "replace").strip()
-    text = text.replace(str(source), source.name).replace(str(source.parent), "")
+    text = text.replace(str(source), source.name).replace(f"{source.parent}/", "")
     text = re.sub(r" @ 0x[0-9a-f]+", "", text)[:LOG_LINE]
     if text and text not in log:
         log.append(text)

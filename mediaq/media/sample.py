@@ -7,6 +7,7 @@ import contextlib
 import re
 import subprocess
 import threading
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import ffmpeg
@@ -48,7 +49,8 @@ async def make_sample(path: Path, ffmpeg: str) -> None:
 
 
 def _make(path: Path, program: str, stop: threading.Event) -> None:
-    part = path.with_name(f".{path.name}.part")
+    # Its own name: two demos may make the same sample at once.
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     scenes = scenery.scenes()
     try:
         with _encoder(part, program, len(scenes) * SCENE_SECONDS) as encoder:

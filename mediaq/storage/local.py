@@ -47,9 +47,11 @@ class LocalStorage:
     async def workspace(self) -> AsyncIterator[Path]:
         """Lend an empty private folder in temp, removed with all in it afterwards."""
         try:
+            # Whoever cleaned up may have removed the folders as well.
+            _make_folder(self.temp)
             folder = Path(tempfile.mkdtemp(dir=self.temp))
         except OSError as error:
-            msg = f"no folder can be made in {self.temp}: {error.strerror}"
+            msg = f"no folder can be made in the storage's temp: {error.strerror}"
             raise Unavailable(msg) from error
         try:
             yield folder

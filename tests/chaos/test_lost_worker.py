@@ -91,9 +91,9 @@ async def reached(process: asyncio.subprocess.Process) -> None:
 
 
 async def read(pool: db.Pool, request_id: UUID) -> Detail:
-    detail = await store.detail(pool, request_id)
-    assert detail is not None
-    return detail
+    text = await store.detail(pool, request_id)
+    assert text is not None
+    return Detail.model_validate_json(text)
 
 
 async def balanced(pool: db.Pool, settings: Settings) -> None:

@@ -281,6 +281,22 @@ async def test_api_and_worker_are_two_processes_that_stop_when_asked(
         assert (await answer.json())["status"] == "ok"
 
 
+async def test_a_demo_that_is_interrupted_leaves_nothing_running(
+    environment: dict[str, str], home: Path
+) -> None:
+    del environment["DATABASE_URL"]
+    environment["MEDIAQ_HOME"] = str(home / "interrupted")
+    process = await start(environment, "demo")
+    assert process.stdout is not None
+    async with asyncio.timeout(SECONDS):
+        while b"API and worker" not in await process.stdout.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        await process.communicate()
+    assert process.returncode == 130
+    assert not list((home / "interrupted").rglob("postmaster.pid"))
+
+
 async def test_the_demo_goes_the_whole_way_with_nothing_but_itself(
     environment: dict[str, str], home: Path, sample_video: Path
 ) -> None:

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from mediaq import db, store
 from mediaq.cli import COMMANDS, group
 from mediaq.settings import Database, Settings
+from mediaq.views import Detail
 from tests.conftest import Ended
 from tests.flow.test_cli import serving
 
@@ -100,9 +101,9 @@ async def test_the_readmes_sql_runs_in_psql_as_a_role_that_owns_nothing(
         "SELECT request_id FROM media_analysis_requests ORDER BY created_at DESC LIMIT 1"
     )
     assert (await ended(newest)).event == "completed"
-    detail = await store.detail(pool, newest)
-    assert detail is not None
-    assert {file.mime_type for file in detail.files} == {"image/webp"}
+    text = await store.detail(pool, newest)
+    assert text is not None
+    assert {file.mime_type for file in Detail.model_validate_json(text).files} == {"image/webp"}
 
 
 async def test_the_readmes_calls_answer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,6 +12,7 @@ import pytest
 
 from mediaq import db, store
 from mediaq.model import Made, MadeFile, MadeResult, Request, Stored
+from mediaq.views import Detail
 from tests.conftest import Insert, claim
 
 STATES = ("pending", "processing", "completed", "failed", "cancelled")
@@ -204,6 +206,12 @@ async def test_explicit_nulls_become_the_defaults(pool: db.Pool, insert: Insert)
             {"media_path": "/x", "status": "completed"},
             'a new request starts as pending, not "completed"',
         ),
+        ({"media_path": "/x", "prompt": "x" * 100_001}, "prompt must have at most 100000 char"),
+        ({"media_path": "x" * 9000}, "media_url, media_path and callback_url must have at most"),
+        (
+            {"media_path": "/x", "user_metadata": {"x": os.urandom(2**20).hex()}},
+            "user_metadata must",
+        ),
         ({"media_path": "/x", "priority": 5000}, "priority must be from -1000 to 1000, not 5000"),
         (
             {"media_path": "/x", "options": {"grids": "2x3"}},
@@ -223,6 +231,36 @@ async def test_nonsense_is_refused_in_one_sentence(
     assert str(refused.value).startswith(sentence)
     assert "\n" not in str(refused.value)
     assert await pool.fetchval("SELECT count(*) FROM media_analysis_requests") == 0
+
+
+@pytest.mark.parametrize("column", ["created_at", "run_after"])
+@pytest.mark.parametrize("when", ["infinity", "-infinity", "20000-01-01", "0044-03-15 BC"])
+async def test_a_time_that_not_every_client_can_read_is_refused(
+    pool: db.Pool, insert: Insert, column: str, when: str
+) -> None:
+    add = f"INSERT INTO media_analysis_requests (media_path, {column}) VALUES ('/x', '{when}')"  # noqa: S608 - names of a test
+    change = f"UPDATE media_analysis_requests SET {column} = '{when}'"  # noqa: S608 - names of a test
+    await insert(media_path="/x")
+    for statement in (add, change):
+        with pytest.raises(asyncpg.InvalidParameterValueError, match=f"{column} must be a time"):
+            await pool.execute(statement)
+
+
+async def test_a_request_that_shall_run_sooner_is_queued_for_sooner(
+    pool: db.Pool, insert: Insert
+) -> None:
+    request_id = await insert(media_path="/x")
+    await pool.execute("UPDATE media_analysis_requests SET run_after = now() + interval '1 day'")
+    await pool.execute("DELETE FROM mediaq.procrastinate_jobs")
+    await pool.execute("UPDATE media_analysis_requests SET run_after = NULL")
+    (job,) = await jobs(pool, request_id)
+    assert job["scheduled_at"] is None
+
+
+async def test_status_null_is_refused_in_words(pool: db.Pool, insert: Insert) -> None:
+    await insert(media_path="/x")
+    with pytest.raises(asyncpg.InvalidParameterValueError, match="cancelled, not NULL"):
+        await pool.execute("UPDATE media_analysis_requests SET status = NULL")
 
 
 async def test_a_role_with_insert_alone_queues_a_request(
@@ -370,10 +408,15 @@ async def test_what_a_step_made_arrives_in_every_column(pool: db.Pool, insert: I
     request = await claimed(pool, request_id)
     await record(pool, request)
     await store.complete(pool, request)
-    detail = await store.detail(pool, request_id)
-    assert detail is not None
+    text = await store.detail(pool, request_id)
+    assert text is not None
+    detail = Detail.model_validate_json(text)
     assert (detail.status, detail.media_type) == ("completed", "video")
     assert [file.checksum for file in detail.files] == ["0" * 64]
     assert [result.processing_time_ms for result in detail.results] == [1]
     assert [step.step for step in detail.steps] == ["metadata"]
-    json.loads(detail.model_dump_json())
+    # What the database writes is what the model says, to the field.
+    written, said = json.loads(text), json.loads(detail.model_dump_json())
+    assert said.keys() <= written.keys()
+    for part in ("results", "files", "steps", "attempts"):
+        assert said[part][0].keys() <= written[part][0].keys(), part

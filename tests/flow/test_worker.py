@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import av
 import pytest
 from PIL import Image
 
 from mediaq import db, queue, store
 from mediaq.kit import Media
+from mediaq.media import process
 from mediaq.media.local import LocalMedia
 from mediaq.model import Probe, SheetSet
 from mediaq.settings import Database, Settings
@@ -21,9 +23,9 @@ from tests.conftest import Ended, Insert, working
 
 
 async def read(pool: db.Pool, request_id: UUID) -> Detail:
-    detail = await store.detail(pool, request_id)
-    assert detail is not None
-    return detail
+    text = await store.detail(pool, request_id)
+    assert text is not None
+    return Detail.model_validate_json(text)
 
 
 @pytest.mark.usefixtures("worker")
@@ -70,6 +72,57 @@ async def test_a_video_becomes_results_sheets_files_and_one_event(
     story = await pool.fetch("SELECT event, data FROM mediaq.events ORDER BY event_id")
     told = [row["event"] for row in story if row["event"] != "progress"]
     assert told == ["pending", "processing", "step.finished", "step.finished", "completed"]
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("name", ["silent.mkv", "picture.gif", "bare.avi"])
+async def test_a_video_without_sound_and_little_to_say_of_itself_is_a_video(
+    pool: db.Pool, insert: Insert, ended: Ended, tmp_path: Path, name: str
+) -> None:
+    with av.open(str(tmp_path / name), "w") as container:
+        stream = container.add_stream("gif" if name.endswith("gif") else "mpeg4", rate=10)
+        stream.width, stream.height = 64, 48
+        stream.pix_fmt = "rgb8" if name.endswith("gif") else "yuv420p"
+        for shade in range(0, 240, 12):
+            picture = av.VideoFrame.from_image(Image.new("RGB", (64, 48), (shade, 99, 240 - shade)))
+            container.mux(stream.encode(picture.reformat(format=stream.pix_fmt)))
+        container.mux(stream.encode(None))
+    request_id = await insert(media_path=str(tmp_path / name))
+    event = await ended(request_id)
+    assert (event.event, event.error) == ("completed", None)
+    assert (await read(pool, request_id)).contact_sheets[0].frame_count == 6
+
+
+@pytest.mark.usefixtures("worker")
+async def test_bells_that_anybody_rings_do_no_harm(
+    pool: db.Pool, insert: Insert, ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "POLL_SECONDS", 7200)
+    for channel in ("procrastinate_any_queue_v1", "mediaq_events", "mediaq_progress"):
+        for payload in ("garbage", "[1]", '{"type": 5}', "null", ""):
+            await pool.execute("SELECT pg_notify($1, $2)", channel, payload)
+    assert (await ended(await insert(media_path="/missing"))).event == "failed"
+
+
+async def test_a_disk_that_is_full_while_decoding_is_tried_again(
+    settings: Settings,
+    database: Database,
+    pool: db.Pool,
+    insert: Insert,
+    ended: Ended,
+    video: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A limit on the size of files stands for the disk: writing fails in the child alike."""
+    monkeypatch.setattr(process, "LIMITS", {**process.LIMITS, "FSIZE": 2000})
+    async with working(settings.model_copy(update={"max_attempts": 2}), database):
+        request_id = await insert(media_path=str(video))
+        await ended(request_id)
+    detail = await read(pool, request_id)
+    assert (detail.attempt, detail.error_details["class"]) == (2, "Unavailable")
+    assert detail.error_message is not None
+    assert detail.error_message.startswith("sample.mp4 could not be decoded here: File too large")
+    assert "Traceback" not in str(detail.error_details)
 
 
 @pytest.mark.usefixtures("worker")

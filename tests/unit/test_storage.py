@@ -318,6 +318,13 @@ async def test_a_workspace_goes_when_its_work_is_cancelled(local: LocalStorage) 
 
 async def test_a_workspace_needs_a_disk(local: LocalStorage) -> None:
     local.temp.rmdir()
+    local.temp.write_text("in the way")
     with pytest.raises(Unavailable, match="no folder can be made"):
         async with local.workspace():
             pass
+
+
+async def test_a_temp_folder_that_was_removed_is_made_again(local: LocalStorage) -> None:
+    local.temp.rmdir()
+    async with local.workspace() as folder:
+        assert folder.is_dir()

@@ -113,8 +113,8 @@ class Crew:
         take = Take(slot, stamp, max(0.0, seconds), self._develop(frame, slot))
         with self._lock:
             self._takes.append(take)
-            count = len(self._takes)
-        self._tell(count)
+            # Told under the lock: progress must not run backwards.
+            self._tell(len(self._takes))
 
 
 def _frame(decoder: Decoder, slot: Slot, reach: float) -> VideoFrame | None:

@@ -12,6 +12,7 @@ import threading
 from typing import Any
 
 import av
+import av.error
 import av.logging
 
 from mediaq.media.child.refusal import Refusal
@@ -61,6 +62,8 @@ def set_limits(limits: dict[str, int]) -> None:
 
 def main(job: dict[str, Any]) -> None:
     """Do ``job`` and end the process without waiting for anything."""
+    # What nobody foresaw is told in one line: a traceback would show paths of this machine.
+    sys.tracebacklimit = 0
     answers = Answers()
     die_with_parent(job["parent"])
     set_limits(job["limits"])
@@ -71,6 +74,11 @@ def main(job: dict[str, Any]) -> None:
         answers.send(result=_work(job, answers))
     except Refusal as refusal:
         answers.send(refused=refusal.message, details=refusal.details)
+    except OSError as trouble:
+        # Of this machine, such as a full disk; what libav says of the input is refused elsewhere.
+        if isinstance(trouble, av.error.FFmpegError) or trouble.errno is None:
+            raise
+        answers.send(unavailable=os.strerror(trouble.errno))
     except MemoryError:
         answers.send(refused=f"{job['name']} needs more memory to decode than is allowed")
     sys.stderr.flush()
