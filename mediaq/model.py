@@ -42,6 +42,8 @@ FileType = Literal[
 PictureFormat = Literal["jpeg", "webp", "png"]
 
 TERMINAL: frozenset[Status] = frozenset({"completed", "failed", "cancelled"})
+LAST: frozenset[str] = TERMINAL | {"deleted"}
+"""Events after which whoever follows a request has nothing to wait for."""
 
 
 class Value(BaseModel):
@@ -299,7 +301,10 @@ class Made(Value):
 
 
 class Event(Value):
-    """One row of ``mediaq.events``; ``event`` is a status, ``step.finished`` or ``progress``."""
+    """One row of ``mediaq.events``.
+
+    ``event`` is a status, ``step.finished``, ``progress``, or ``deleted`` with the last status.
+    """
 
     event_id: int
     request_id: UUID

@@ -118,6 +118,10 @@ UPDATE public.media_analysis_requests
  WHERE request_id = $1 AND attempt = $2 AND status = 'processing'
 RETURNING TRUE;
 
+-- name: gone_requests
+SELECT id FROM unnest($1::uuid[]) AS id
+ WHERE NOT EXISTS (SELECT FROM public.media_analysis_requests AS r WHERE r.request_id = id);
+
 -- name: detail
 SELECT (to_jsonb(r) || jsonb_build_object(
     'results', (

@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     queues: Names = Field(
         default=(),
         description="Queues that a worker serves, separated by commas: video, audio, document, "
-        "auto; default all.",
+        "auto, files (removes what deleted requests stored); default all.",
     )
     concurrency: int = Field(default=2, ge=1, le=64, description="Requests a worker runs at once.")
     max_attempts: int = Field(

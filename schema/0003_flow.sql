@@ -3,7 +3,9 @@
 --   INSERT request  ─▶ check_request     explicit NULLs become defaults, nonsense is refused
 --                   ─▶ request_inserted  one job per row, in the inserter's transaction, and an event
 --   UPDATE request  ─▶ check_change      only legal changes of status; times and attempt kept here
---                   ─▶ request_changed   an event per change of status; pending again queues again
+--                   ─▶ request_changed   an event per change of status; pending again queues again;
+--                                        an end with a callback_url queues its delivery
+--   DELETE request  ─▶ request_deleted   an event; a job that removes the stored bytes
 --   INSERT step     ─▶ step_finished     an event
 --   INSERT event    ─▶ ring              NOTIFY mediaq_events (ended) or mediaq_progress (the rest)
 --
@@ -224,6 +226,31 @@ $$;
 CREATE TRIGGER mediaq_request_changed AFTER UPDATE ON public.media_analysis_requests
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
     FOR EACH STATEMENT EXECUTE FUNCTION mediaq.request_changed();
+
+CREATE FUNCTION mediaq.request_deleted() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = mediaq, pg_temp
+AS $$
+BEGIN
+    INSERT INTO events (request_id, event, status, media_type, attempt)
+        SELECT request_id, 'deleted', status, media_type, attempt FROM old_rows;
+    -- One job per thousand requests; what no worker has claimed has no bytes. The jobs go before
+    -- waiting requests, for what they free may be what those wait for.
+    PERFORM procrastinate_defer_jobs_v1(array_agg(
+                ROW('files', 'mediaq.remove_files', 1001, NULL, NULL,
+                    jsonb_build_object('request_ids', ids), NULL
+                )::procrastinate_job_to_defer_v1))
+       FROM (SELECT jsonb_agg(request_id) AS ids
+               FROM (SELECT request_id, (row_number() OVER () - 1) / 1000 AS batch
+                       FROM old_rows WHERE attempt > 0) AS claimed
+              GROUP BY batch) AS batches
+     HAVING count(*) > 0;
+    RETURN NULL;
+END;
+$$;
+
+CREATE TRIGGER mediaq_request_deleted AFTER DELETE ON public.media_analysis_requests
+    REFERENCING OLD TABLE AS old_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION mediaq.request_deleted();
 
 CREATE FUNCTION mediaq.step_finished() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = mediaq, pg_temp

@@ -11,7 +11,7 @@ from mediaq import db, events, store
 from mediaq.api import bodies, context
 from mediaq.api.context import Context
 from mediaq.api.problems import Problem
-from mediaq.model import TERMINAL, MediaType, NewRequest
+from mediaq.model import LAST, MediaType, NewRequest
 from mediaq.views import Detail
 
 NOT_YET: frozenset[MediaType] = frozenset({"audio", "document"})
@@ -71,7 +71,7 @@ async def _ended(here: Context, request_id: UUID, seconds: float) -> Detail | No
 
     async def end() -> Detail | None:
         async for event in events.of_request(here.pool, here.bells, request_id):
-            if event.event in TERMINAL:
+            if event.event in LAST:
                 break
         return await store.detail(here.pool, request_id)
 

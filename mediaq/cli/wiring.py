@@ -165,6 +165,7 @@ async def serve_worker(
     """Open what a worker needs and run jobs until ``stop`` is set."""
     from mediaq import queue
     from mediaq.media.local import LocalMedia
+    from mediaq.removal import REMOVE_FILES, Removal
     from mediaq.storage.local import LocalStorage
     from mediaq.worker import ANALYSE, Worker
 
@@ -177,12 +178,15 @@ async def serve_worker(
         overflow=read.max_overflow,
         search_path=queue.SEARCH_PATH,
     ) as pool:
-        worker = Worker(read, pool, storage, LocalMedia(read.decode_timeout))
+        tasks: dict[str, queue.Task] = {
+            ANALYSE: Worker(read, pool, storage, LocalMedia(read.decode_timeout)).attempt,
+            REMOVE_FILES: Removal(pool, storage).remove_files,
+        }
         ready()
         await queue.serve(
             database,
             pool,
-            {ANALYSE: worker.attempt},
+            tasks,
             queues=read.queues,
             concurrency=read.concurrency,
             drain_timeout=read.drain_timeout,
