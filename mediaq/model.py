@@ -39,6 +39,7 @@ FileType = Literal[
     "processed",
     "archive",
 ]
+DeliveryOutcome = Literal["delivered", "retried", "stopped", "given_up"]
 PictureFormat = Literal["jpeg", "webp", "png"]
 
 TERMINAL: frozenset[Status] = frozenset({"completed", "failed", "cancelled"})

@@ -122,6 +122,33 @@ RETURNING TRUE;
 SELECT id FROM unnest($1::uuid[]) AS id
  WHERE NOT EXISTS (SELECT FROM public.media_analysis_requests AS r WHERE r.request_id = id);
 
+-- name: due_delivery
+-- Nothing comes back when the request or its callback_url is gone, or the attempt was made already.
+SELECT e.event_id, e.request_id, e.event, e.attempt, e.media_type, e.at, e.error, r.callback_url,
+       r.media_url, r.media_path, r.user_metadata, r.created_by, r.created_at,
+       CASE WHEN (r.attempt, r.status) = (e.attempt, e.status) THEN r.processing_time_ms
+       END AS processing_time_ms
+  FROM mediaq.events AS e JOIN public.media_analysis_requests AS r USING (request_id)
+ WHERE e.event_id = $1 AND r.callback_url IS NOT NULL
+   AND NOT EXISTS (
+        SELECT FROM mediaq.deliveries AS d
+         WHERE d.request_id = e.request_id AND d.event_id = e.event_id AND d.attempt >= $2);
+
+-- name: record_delivery
+-- Together with the job for the next attempt, if there is to be one.
+WITH recorded AS (
+    INSERT INTO mediaq.deliveries (
+        request_id, event_id, attempt, event, webhook_id, url, started_at, duration_ms, outcome,
+        status_code, error, response, next_at)
+    SELECT request_id, $2, $3, $4, $5, $6, clock_timestamp() - make_interval(secs => $7 / 1000.0),
+           $7, $8, $9, $10, $11, clock_timestamp() + make_interval(secs => $12)
+      FROM public.media_analysis_requests WHERE request_id = $1
+       FOR KEY SHARE
+    ON CONFLICT DO NOTHING
+    RETURNING event_id, attempt, next_at)
+SELECT mediaq.queue_deliveries(ARRAY[event_id], attempt + 1, next_at)
+  FROM recorded WHERE next_at IS NOT NULL;
+
 -- name: detail
 SELECT (to_jsonb(r) || jsonb_build_object(
     'results', (
@@ -137,7 +164,10 @@ SELECT (to_jsonb(r) || jsonb_build_object(
          WHERE x.request_id = r.request_id),
     'steps', (
         SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.finished_at), '[]')
-          FROM mediaq.steps AS x WHERE x.request_id = r.request_id)
+          FROM mediaq.steps AS x WHERE x.request_id = r.request_id),
+    'deliveries', (
+        SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.event_id, x.attempt), '[]')
+          FROM mediaq.deliveries AS x WHERE x.request_id = r.request_id)
     ))::text
   FROM public.media_analysis_requests AS r
  WHERE r.request_id = $1;

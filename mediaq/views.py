@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from mediaq.model import FileType, MediaType, Provider, ResultType, Status
+from mediaq.model import DeliveryOutcome, FileType, MediaType, Provider, ResultType, Status
 
 
 class ResultView(BaseModel):
@@ -81,6 +81,20 @@ class StepView(BaseModel):
     duration_ms: int
 
 
+class DeliveryView(BaseModel):
+    """One call of the request's ``callback_url``."""
+
+    webhook_id: str
+    event: Status
+    attempt: int
+    started_at: datetime
+    duration_ms: int
+    outcome: DeliveryOutcome
+    status_code: int | None
+    error: str | None
+    next_at: datetime | None
+
+
 class RequestView(BaseModel):
     """A request as clients read it."""
 
@@ -118,6 +132,7 @@ class Detail(RequestView):
     files: list[FileView]
     contact_sheets: list[SheetView]
     steps: list[StepView]
+    deliveries: list[DeliveryView]
 
 
 class QueueDepth(BaseModel):

@@ -137,6 +137,19 @@ AS $$
      WHERE jobs IS NOT NULL;
 $$;
 
+-- One call of the request's callback_url for each of these events; see mediaq/delivery.py. A first
+-- call goes before waiting requests, a repeated one among them.
+CREATE FUNCTION mediaq.queue_deliveries(event_ids BIGINT[], attempt INTEGER, due TIMESTAMPTZ) RETURNS VOID
+LANGUAGE sql SET search_path = mediaq, pg_temp
+AS $$
+    SELECT procrastinate_defer_jobs_v1(array_agg(
+               ROW('webhooks', 'mediaq.deliver', CASE attempt WHEN 1 THEN 1001 ELSE 0 END, NULL, NULL,
+                   jsonb_build_object('event_id', event_id, 'attempt', attempt), due
+               )::procrastinate_job_to_defer_v1))
+      FROM unnest(event_ids) AS event_id
+    HAVING count(*) > 0;
+$$;
+
 CREATE FUNCTION mediaq.request_inserted() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = mediaq, pg_temp
 AS $$
@@ -166,6 +179,7 @@ BEGIN
         problem := mediaq.options_problem(NEW.options);
     END IF;
     NEW.attempt := OLD.attempt;
+    NEW.callback_url := nullif(btrim(NEW.callback_url), '');
 
     IF NEW.status = OLD.status THEN
         NEW.started_at := OLD.started_at;
@@ -211,11 +225,21 @@ CREATE TRIGGER mediaq_check_change BEFORE UPDATE ON public.media_analysis_reques
 CREATE FUNCTION mediaq.request_changed() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = mediaq, pg_temp
 AS $$
+DECLARE
+    to_deliver BIGINT[];
 BEGIN
-    INSERT INTO events (request_id, event, status, media_type, attempt, error)
-        SELECT n.request_id, n.status, n.status, n.media_type, n.attempt, n.error_message
-          FROM new_rows AS n JOIN old_rows AS o USING (request_id)
-         WHERE n.status <> o.status;
+    WITH told AS (
+        INSERT INTO events (request_id, event, status, media_type, attempt, error)
+            SELECT n.request_id, n.status, n.status, n.media_type, n.attempt, n.error_message
+              FROM new_rows AS n JOIN old_rows AS o USING (request_id)
+             WHERE n.status <> o.status
+        RETURNING event_id, event, request_id)
+    SELECT array_agg(event_id) INTO to_deliver
+      FROM told JOIN new_rows USING (request_id)
+     WHERE callback_url IS NOT NULL AND event IN ('completed', 'failed', 'cancelled');
+    IF to_deliver IS NOT NULL THEN
+        PERFORM queue_deliveries(to_deliver, 1, NULL);
+    END IF;
     PERFORM queue_jobs(array_agg(n.request_id))
        FROM new_rows AS n JOIN old_rows AS o USING (request_id)
       WHERE n.status = 'pending' AND o.status <> 'pending';

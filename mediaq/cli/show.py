@@ -85,6 +85,11 @@ def detail(request: Detail) -> RenderableType:
         head.add_row(result.result_type, Text(result.content or ""))
     for step in request.steps:
         head.add_row("step", f"{step.step}  {duration(step.duration_ms)}")
+    for call in request.deliveries:
+        told = call.error or f"answered {call.status_code}"
+        again = f", again at {call.next_at:%m-%d %H:%M:%S}" if call.next_at else ""
+        sentence = f"{call.event}, call {call.attempt} {call.outcome}: {told}{again}"
+        head.add_row("webhook", Text(sentence, style="" if call.error is None else "red"))
     if request.files:
         parts.append(_files(request))
     return Group(*parts)

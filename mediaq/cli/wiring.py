@@ -163,7 +163,7 @@ async def serve_worker(
     read: Settings, database: Database, stop: asyncio.Event, ready: Callable[[], None]
 ) -> None:
     """Open what a worker needs and run jobs until ``stop`` is set."""
-    from mediaq import queue
+    from mediaq import delivery, queue
     from mediaq.media.local import LocalMedia
     from mediaq.removal import REMOVE_FILES, Removal
     from mediaq.storage.local import LocalStorage
@@ -171,6 +171,7 @@ async def serve_worker(
 
     storage = LocalStorage(read.storage)
     storage.prepare()
+    signers = delivery.signers(read)
     async with db.pool(
         database,
         name="mediaq worker",
@@ -180,6 +181,7 @@ async def serve_worker(
     ) as pool:
         tasks: dict[str, queue.Task] = {
             ANALYSE: Worker(read, pool, storage, LocalMedia(read.decode_timeout)).attempt,
+            delivery.DELIVER: delivery.Delivery(read, pool, signers).deliver,
             REMOVE_FILES: Removal(pool, storage).remove_files,
         }
         ready()
