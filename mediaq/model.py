@@ -113,15 +113,17 @@ class NewRequest(Value):
     callback_url: str | None = None
     created_by: str | None = None
     source_endpoint: str | None = None
+    idempotency_key: str | None = None
 
 
 class Accepted(Value):
-    """What the database answers to a new request."""
+    """What the database answers to a new request; ``replayed`` when it was asked before."""
 
     request_id: UUID
     status: Status
     media_type: MediaType
     created_at: datetime
+    replayed: bool = Field(default=False, exclude=True)
 
 
 class Request(Value):

@@ -28,9 +28,21 @@ INSERT INTO mediaq.migrations (namespace, name, sha256, duration_ms) VALUES ($1,
 
 -- name: insert_request
 INSERT INTO public.media_analysis_requests (
-    media_type, media_url, media_path, prompt, options, user_metadata, priority, run_after,
-    callback_url, created_by, source_endpoint)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+    request_id, media_type, media_url, media_path, prompt, options, user_metadata, priority,
+    run_after, callback_url, created_by, source_endpoint)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+RETURNING request_id, status, media_type, created_at;
+
+-- name: insert_request_once
+-- The row that has the key already comes back when it was asked for the same, else none. The update
+-- changes nothing: it is what lets the row be returned.
+INSERT INTO public.media_analysis_requests AS r (
+    request_id, media_type, media_url, media_path, prompt, options, user_metadata, priority,
+    run_after, callback_url, created_by, source_endpoint, idempotency_key)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+ON CONFLICT (coalesce(created_by, ''), idempotency_key) WHERE idempotency_key IS NOT NULL
+DO UPDATE SET idempotency_key = r.idempotency_key
+        WHERE r.idempotency_fingerprint = excluded.idempotency_fingerprint
 RETURNING request_id, status, media_type, created_at;
 
 -- name: claim

@@ -88,6 +88,12 @@ BEGIN
     NEW.options := coalesce(nullif(NEW.options, 'null'), '{}');
     NEW.callback_url := nullif(btrim(NEW.callback_url), '');
     NEW.idempotency_key := nullif(NEW.idempotency_key, '');
+    -- As it was asked: the row itself changes while it is worked on.
+    NEW.idempotency_fingerprint := CASE WHEN NEW.idempotency_key IS NOT NULL THEN
+        encode(sha256(convert_to(jsonb_build_array(
+            NEW.media_type, NEW.media_url, NEW.media_path, NEW.prompt, NEW.options, NEW.user_metadata,
+            NEW.priority, extract(epoch FROM NEW.run_after), NEW.callback_url)::text, 'UTF8')), 'hex')
+        END;
     -- What only the database counts.
     NEW.attempt := 0;
     NEW.failed_attempts := 0;
