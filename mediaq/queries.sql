@@ -130,6 +130,39 @@ UPDATE public.media_analysis_requests
  WHERE request_id = $1 AND attempt = $2 AND status = 'processing'
 RETURNING TRUE;
 
+-- name: cancel_one
+UPDATE public.media_analysis_requests SET status = 'cancelled' WHERE request_id = $1 RETURNING TRUE;
+
+-- name: cancel_many
+UPDATE public.media_analysis_requests SET status = 'cancelled'
+ WHERE status IN ('pending', 'processing')
+   AND ($1::text IS NULL OR status = $1) AND ($2::text IS NULL OR media_type = $2)
+   AND ($3::text IS NULL OR created_by = $3)
+   AND ($4::text IS NULL OR created_at < now() - $4::text::interval);
+
+-- name: retry_one
+-- A running request could go back to pending too, as its worker gives it back; nobody else should.
+UPDATE public.media_analysis_requests SET status = 'pending'
+ WHERE request_id = $1 AND status <> 'processing'
+RETURNING TRUE;
+
+-- name: retry_many
+UPDATE public.media_analysis_requests SET status = 'pending'
+ WHERE status IN ('failed', 'cancelled')
+   AND ($1::text IS NULL OR status = $1) AND ($2::text IS NULL OR media_type = $2)
+   AND ($3::text IS NULL OR created_by = $3)
+   AND ($4::text IS NULL OR created_at < now() - $4::text::interval);
+
+-- name: delete_one
+DELETE FROM public.media_analysis_requests WHERE request_id = $1 RETURNING TRUE;
+
+-- name: delete_many
+DELETE FROM public.media_analysis_requests
+ WHERE TRUE
+   AND ($1::text IS NULL OR status = $1) AND ($2::text IS NULL OR media_type = $2)
+   AND ($3::text IS NULL OR created_by = $3)
+   AND ($4::text IS NULL OR created_at < now() - $4::text::interval);
+
 -- name: gone_requests
 SELECT id FROM unnest($1::uuid[]) AS id
  WHERE NOT EXISTS (SELECT FROM public.media_analysis_requests AS r WHERE r.request_id = id);
