@@ -16,9 +16,11 @@ from mediaq.listen import listen
 from mediaq.settings import Database, Settings
 from mediaq.storage.local import LocalStorage
 from tests.conftest import Ended, Insert, working
+from tests.flow.test_api import serving
+from tests.flow.test_cli import environment, start
 from tests.flow.test_worker import Troubled, troubled
 
-__all__ = ["troubled"]
+__all__ = ["environment", "troubled"]
 
 Removed = asyncio.Queue[list[str]]
 
@@ -178,3 +180,31 @@ async def test_files_that_cannot_be_removed_stop_no_other_and_bring_the_job_back
     with pytest.raises(Unavailable):
         await removal.Removal(pool, storage).remove_files(ids)
     assert sorted(seen) == [f"outputs/{request_id}" for request_id in ids]
+
+
+async def test_whoever_waits_for_the_end_hears_that_there_will_be_none(
+    pool: db.Pool, bells: Bells
+) -> None:
+    async with serving(pool, bells) as api, asyncio.timeout(30):
+        happening = events.feed(pool, bells, await events.cursor(pool))
+        waiting = asyncio.create_task(
+            api.post(
+                "/api/media/analyze", json={"media_path": "/x"}, headers={"Prefer": "wait=300"}
+            )
+        )
+        request_id = (await anext(happening)).request_id
+        await delete(pool, request_id)
+        assert (await waiting).status == 202
+
+
+async def test_watch_ends_when_its_request_is_deleted(
+    environment: dict[str, str], pool: db.Pool, insert: Insert
+) -> None:
+    request_id = await insert(media_path="/x")
+    watching = await start(environment, "watch", request_id)
+    assert watching.stdout is not None
+    async with asyncio.timeout(60):
+        assert b"pending" in await watching.stdout.readline()
+        await delete(pool, request_id)
+        assert b"deleted" in await watching.stdout.readline()
+        assert await watching.wait() == 1
