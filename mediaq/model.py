@@ -39,9 +39,12 @@ FileType = Literal[
     "processed",
     "archive",
 ]
+DeliveryOutcome = Literal["delivered", "retried", "stopped", "given_up"]
 PictureFormat = Literal["jpeg", "webp", "png"]
 
 TERMINAL: frozenset[Status] = frozenset({"completed", "failed", "cancelled"})
+LAST: frozenset[str] = TERMINAL | {"deleted"}
+"""Events after which whoever follows a request has nothing to wait for."""
 
 
 class Value(BaseModel):
@@ -111,15 +114,17 @@ class NewRequest(Value):
     callback_url: str | None = None
     created_by: str | None = None
     source_endpoint: str | None = None
+    idempotency_key: str | None = None
 
 
 class Accepted(Value):
-    """What the database answers to a new request."""
+    """What the database answers to a new request; ``replayed`` when it was asked before."""
 
     request_id: UUID
     status: Status
     media_type: MediaType
     created_at: datetime
+    replayed: bool = Field(default=False, exclude=True)
 
 
 class Request(Value):
@@ -300,7 +305,10 @@ class Made(Value):
 
 
 class Event(Value):
-    """One row of ``mediaq.events``; ``event`` is a status, ``step.finished`` or ``progress``."""
+    """One row of ``mediaq.events``.
+
+    ``event`` is a status, ``step.finished``, ``progress``, or ``deleted`` with the last status.
+    """
 
     event_id: int
     request_id: UUID

@@ -28,9 +28,21 @@ INSERT INTO mediaq.migrations (namespace, name, sha256, duration_ms) VALUES ($1,
 
 -- name: insert_request
 INSERT INTO public.media_analysis_requests (
-    media_type, media_url, media_path, prompt, options, user_metadata, priority, run_after,
-    callback_url, created_by, source_endpoint)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+    request_id, media_type, media_url, media_path, prompt, options, user_metadata, priority,
+    run_after, callback_url, created_by, source_endpoint)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+RETURNING request_id, status, media_type, created_at;
+
+-- name: insert_request_once
+-- The row that has the key already comes back when it was asked for the same, else none. The update
+-- changes nothing: it is what lets the row be returned.
+INSERT INTO public.media_analysis_requests AS r (
+    request_id, media_type, media_url, media_path, prompt, options, user_metadata, priority,
+    run_after, callback_url, created_by, source_endpoint, idempotency_key)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+ON CONFLICT (coalesce(created_by, ''), idempotency_key) WHERE idempotency_key IS NOT NULL
+DO UPDATE SET idempotency_key = r.idempotency_key
+        WHERE r.idempotency_fingerprint = excluded.idempotency_fingerprint
 RETURNING request_id, status, media_type, created_at;
 
 -- name: claim
@@ -211,6 +223,70 @@ UPDATE public.media_analysis_requests
  WHERE request_id = $1 AND attempt = $2 AND status = 'processing'
 RETURNING TRUE;
 
+-- name: cancel_one
+UPDATE public.media_analysis_requests SET status = 'cancelled' WHERE request_id = $1 RETURNING TRUE;
+
+-- name: cancel_many
+UPDATE public.media_analysis_requests SET status = 'cancelled'
+ WHERE status IN ('pending', 'processing')
+   AND ($1::text IS NULL OR status = $1) AND ($2::text IS NULL OR media_type = $2)
+   AND ($3::text IS NULL OR created_by = $3)
+   AND ($4::text IS NULL OR created_at < now() - $4::text::interval);
+
+-- name: retry_one
+-- A running request could go back to pending too, as its worker gives it back; nobody else should.
+UPDATE public.media_analysis_requests SET status = 'pending'
+ WHERE request_id = $1 AND status <> 'processing'
+RETURNING TRUE;
+
+-- name: retry_many
+UPDATE public.media_analysis_requests SET status = 'pending'
+ WHERE status IN ('failed', 'cancelled')
+   AND ($1::text IS NULL OR status = $1) AND ($2::text IS NULL OR media_type = $2)
+   AND ($3::text IS NULL OR created_by = $3)
+   AND ($4::text IS NULL OR created_at < now() - $4::text::interval);
+
+-- name: delete_one
+DELETE FROM public.media_analysis_requests WHERE request_id = $1 RETURNING TRUE;
+
+-- name: delete_many
+DELETE FROM public.media_analysis_requests
+ WHERE TRUE
+   AND ($1::text IS NULL OR status = $1) AND ($2::text IS NULL OR media_type = $2)
+   AND ($3::text IS NULL OR created_by = $3)
+   AND ($4::text IS NULL OR created_at < now() - $4::text::interval);
+
+-- name: gone_requests
+SELECT id FROM unnest($1::uuid[]) AS id
+ WHERE NOT EXISTS (SELECT FROM public.media_analysis_requests AS r WHERE r.request_id = id);
+
+-- name: due_delivery
+-- Nothing comes back when the request or its callback_url is gone, or the attempt was made already.
+SELECT e.event_id, e.request_id, e.event, e.attempt, e.media_type, e.at, e.error, r.callback_url,
+       r.media_url, r.media_path, r.user_metadata, r.created_by, r.created_at,
+       CASE WHEN (r.attempt, r.status) = (e.attempt, e.status) THEN r.processing_time_ms
+       END AS processing_time_ms
+  FROM mediaq.events AS e JOIN public.media_analysis_requests AS r USING (request_id)
+ WHERE e.event_id = $1 AND r.callback_url IS NOT NULL
+   AND NOT EXISTS (
+        SELECT FROM mediaq.deliveries AS d
+         WHERE d.request_id = e.request_id AND d.event_id = e.event_id AND d.attempt >= $2);
+
+-- name: record_delivery
+-- Together with the job for the next attempt, if there is to be one.
+WITH recorded AS (
+    INSERT INTO mediaq.deliveries (
+        request_id, event_id, attempt, event, webhook_id, url, started_at, duration_ms, outcome,
+        status_code, error, response, next_at)
+    SELECT request_id, $2, $3, $4, $5, $6, clock_timestamp() - make_interval(secs => $7 / 1000.0),
+           $7, $8, $9, $10, $11, clock_timestamp() + make_interval(secs => $12)
+      FROM public.media_analysis_requests WHERE request_id = $1
+       FOR KEY SHARE
+    ON CONFLICT DO NOTHING
+    RETURNING event_id, attempt, next_at)
+SELECT mediaq.queue_deliveries(ARRAY[event_id], attempt + 1, next_at)
+  FROM recorded WHERE next_at IS NOT NULL;
+
 -- name: detail
 -- What clients read is written by the database and handed through as text: it takes what no other
 -- parser might, such as a number of a thousand digits in user_metadata.
@@ -237,7 +313,12 @@ SELECT (to_jsonb(r) - 'idempotency_key' || jsonb_build_object(
     'attempts', (
         SELECT coalesce(jsonb_agg(
                    to_jsonb(x) - '{request_id,worker_id}'::text[] ORDER BY x.attempt), '[]')
-          FROM mediaq.attempts AS x WHERE x.request_id = r.request_id)
+          FROM mediaq.attempts AS x WHERE x.request_id = r.request_id),
+    'deliveries', (
+        SELECT coalesce(jsonb_agg(
+                   to_jsonb(x) - '{request_id,url,response}'::text[]
+                   ORDER BY x.event_id, x.attempt), '[]')
+          FROM mediaq.deliveries AS x WHERE x.request_id = r.request_id)
     ))::text
   FROM public.media_analysis_requests AS r
  WHERE r.request_id = $1;

@@ -86,8 +86,8 @@ class Settings(BaseSettings):
     )
     fetch_allow: Names = Field(
         default=(),
-        description="Hosts, addresses or networks that media_url may reach although they are "
-        "private, separated by commas.",
+        description="Hosts, addresses or networks that media_url and callback_url may reach "
+        "although they are private, separated by commas.",
     )
     host: str = Field(default="127.0.0.1", description="Address that the API listens on.")
     port: int = Field(
@@ -100,7 +100,8 @@ class Settings(BaseSettings):
     queues: Names = Field(
         default=(),
         description="Queues that a worker serves, separated by commas: video, audio, document, "
-        "auto; default all.",
+        "auto, webhooks (calls callback_urls), files (removes what deleted requests stored); "
+        "default all.",
     )
     concurrency: int = Field(default=2, ge=1, le=64, description="Requests a worker runs at once.")
     max_attempts: int = Field(
@@ -130,6 +131,22 @@ class Settings(BaseSettings):
     )
     decode_timeout: float = Field(
         default=900, gt=0, description="Longest run of one decoding child process, in seconds."
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="Secrets that sign webhooks, separated by spaces; default: not signed.",
+    )
+    webhook_secret_file: Path | None = Field(
+        default=None, description="File with the same; one of the two."
+    )
+    webhook_timeout: float = Field(
+        default=15, gt=0, description="Longest call of a callback_url, in seconds."
+    )
+    webhook_retry_delay: float = Field(
+        default=5, gt=0, description="Seconds before a call is repeated; doubles, with jitter."
+    )
+    webhook_retry_for: float = Field(
+        default=86400, ge=0, description="Seconds after the end in which calls are repeated."
     )
     ffmpeg: Path | None = Field(default=None, description="Path of ffmpeg; default: found.")
     pg_bin_dir: Path | None = Field(

@@ -23,26 +23,23 @@ class Superseded(Exception):
 
 
 async def insert_request(connection: db.Executor, new: NewRequest) -> Accepted:
-    """Insert a request, which queues it; :class:`Rejected` in the database's own words."""
+    """Insert a request, which queues it; :class:`Rejected` in the database's own words.
+
+    Where the same was asked before under the same key, that request is the answer.
+    """
+    own = uuid4()
+    # In the order of the query's columns, the key last.
+    *values, key = new.model_dump().values()
+    query, more = ("insert_request", []) if key is None else ("insert_request_once", [key])
     try:
-        row = await connection.fetchrow(
-            db.queries()["insert_request"],
-            new.media_type,
-            new.media_url,
-            new.media_path,
-            new.prompt,
-            new.options,
-            new.user_metadata,
-            new.priority,
-            new.run_after,
-            new.callback_url,
-            new.created_by,
-            new.source_endpoint,
-        )
+        row = await connection.fetchrow(db.queries()[query], own, *values, *more)
     except asyncpg.DataError as error:
         # Without the lines that PostgreSQL adds: the sentence is the trigger's.
         raise Rejected(str(error.args[0])) from None
-    return Accepted.model_validate(_one(row))
+    if row is None:
+        msg = "this idempotency key was used for another request; take a new key for a new request"
+        raise Rejected(msg)
+    return Accepted(**dict(row), replayed=row["request_id"] != own)
 
 
 async def claim(

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from mediaq.model import FileType, MediaType, Provider, ResultType, Status
+from mediaq.model import DeliveryOutcome, FileType, MediaType, Provider, ResultType, Status
 
 
 class ResultView(BaseModel):
@@ -94,6 +94,20 @@ class AttemptView(BaseModel):
     traceback: str | None
 
 
+class DeliveryView(BaseModel):
+    """One call of the request's ``callback_url``."""
+
+    webhook_id: str
+    event: Status
+    attempt: int
+    started_at: datetime
+    duration_ms: int
+    outcome: DeliveryOutcome
+    status_code: int | None
+    error: str | None
+    next_at: datetime | None
+
+
 class RequestView(BaseModel):
     """A request as clients read it."""
 
@@ -132,6 +146,7 @@ class Detail(RequestView):
     contact_sheets: list[SheetView]
     steps: list[StepView]
     attempts: list[AttemptView]
+    deliveries: list[DeliveryView]
 
 
 class QueueDepth(BaseModel):

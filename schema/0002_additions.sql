@@ -14,6 +14,8 @@ ALTER TABLE public.media_analysis_requests
     ADD COLUMN IF NOT EXISTS options JSONB NOT NULL DEFAULT '{}',
     ADD COLUMN IF NOT EXISTS callback_url TEXT,
     ADD COLUMN IF NOT EXISTS idempotency_key TEXT,
+    -- Of all that was asked under the key: the same key with another request is a mistake.
+    ADD COLUMN IF NOT EXISTS idempotency_fingerprint TEXT,
     ADD COLUMN IF NOT EXISTS model_used VARCHAR(100);
 
 -- The column is new and empty, so the index is built at once.

@@ -4,7 +4,9 @@
 --                   ─▶ request_inserted  one job per row, in the inserter's transaction, and an event
 --   UPDATE request  ─▶ check_change      only legal changes of status; times and attempt kept here
 --                   ─▶ request_changed   an event per change of status, the end of an attempt noted;
---                                        pending again queues again
+--                                        pending again queues again; an end with a callback_url
+--                                        queues its delivery
+--   DELETE request  ─▶ request_deleted   an event; a job that removes the stored bytes
 --   INSERT step     ─▶ step_finished     an event
 --   INSERT event    ─▶ ring              NOTIFY mediaq_events (ended) or mediaq_progress (the rest)
 --
@@ -92,6 +94,12 @@ BEGIN
     NEW.options := coalesce(nullif(NEW.options, 'null'), '{}');
     NEW.callback_url := nullif(btrim(NEW.callback_url), '');
     NEW.idempotency_key := nullif(NEW.idempotency_key, '');
+    -- As it was asked: the row itself changes while it is worked on.
+    NEW.idempotency_fingerprint := CASE WHEN NEW.idempotency_key IS NOT NULL THEN
+        encode(sha256(convert_to(jsonb_build_array(
+            NEW.media_type, NEW.media_url, NEW.media_path, NEW.prompt, NEW.options, NEW.user_metadata,
+            NEW.priority, extract(epoch FROM NEW.run_after), NEW.callback_url)::text, 'UTF8')), 'hex')
+        END;
     -- What only the database counts.
     NEW.attempt := 0;
     NEW.failed_attempts := 0;
@@ -153,6 +161,19 @@ AS $$
      WHERE jobs IS NOT NULL;
 $$;
 
+-- One call of the request's callback_url for each of these events; see mediaq/delivery.py. A first
+-- call goes before waiting requests, a repeated one among them.
+CREATE FUNCTION mediaq.queue_deliveries(event_ids BIGINT[], attempt INTEGER, due TIMESTAMPTZ) RETURNS VOID
+LANGUAGE sql SET search_path = mediaq, pg_temp
+AS $$
+    SELECT procrastinate_defer_jobs_v1(array_agg(
+               ROW('webhooks', 'mediaq.deliver', CASE attempt WHEN 1 THEN 1001 ELSE 0 END, NULL, NULL,
+                   jsonb_build_object('event_id', event_id, 'attempt', attempt), due
+               )::procrastinate_job_to_defer_v1))
+      FROM unnest(event_ids) AS event_id
+    HAVING count(*) > 0;
+$$;
+
 CREATE FUNCTION mediaq.request_inserted() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = mediaq, pg_temp
 AS $$
@@ -188,6 +209,7 @@ BEGIN
         problem := mediaq.options_problem(NEW.options);
     END IF;
     NEW.attempt := OLD.attempt;
+    NEW.callback_url := nullif(btrim(NEW.callback_url), '');
 
     IF problem IS NOT NULL THEN
         NULL;
@@ -236,11 +258,21 @@ CREATE TRIGGER mediaq_check_change BEFORE UPDATE ON public.media_analysis_reques
 CREATE FUNCTION mediaq.request_changed() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = mediaq, pg_temp
 AS $$
+DECLARE
+    to_deliver BIGINT[];
 BEGIN
-    INSERT INTO events (request_id, event, status, media_type, attempt, error)
-        SELECT n.request_id, n.status, n.status, n.media_type, n.attempt, n.error_message
-          FROM new_rows AS n JOIN old_rows AS o USING (request_id)
-         WHERE n.status <> o.status;
+    WITH told AS (
+        INSERT INTO events (request_id, event, status, media_type, attempt, error)
+            SELECT n.request_id, n.status, n.status, n.media_type, n.attempt, n.error_message
+              FROM new_rows AS n JOIN old_rows AS o USING (request_id)
+             WHERE n.status <> o.status
+        RETURNING event_id, event, request_id)
+    SELECT array_agg(event_id) INTO to_deliver
+      FROM told JOIN new_rows USING (request_id)
+     WHERE callback_url IS NOT NULL AND event IN ('completed', 'failed', 'cancelled');
+    IF to_deliver IS NOT NULL THEN
+        PERFORM queue_deliveries(to_deliver, 1, NULL);
+    END IF;
     UPDATE attempts AS a
        SET finished_at = clock_timestamp(),
            outcome = CASE
@@ -266,6 +298,31 @@ $$;
 CREATE TRIGGER mediaq_request_changed AFTER UPDATE ON public.media_analysis_requests
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
     FOR EACH STATEMENT EXECUTE FUNCTION mediaq.request_changed();
+
+CREATE FUNCTION mediaq.request_deleted() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = mediaq, pg_temp
+AS $$
+BEGIN
+    INSERT INTO events (request_id, event, status, media_type, attempt)
+        SELECT request_id, 'deleted', status, media_type, attempt FROM old_rows;
+    -- One job per thousand requests; what no worker has claimed has no bytes. The jobs go before
+    -- waiting requests, for what they free may be what those wait for.
+    PERFORM procrastinate_defer_jobs_v1(array_agg(
+                ROW('files', 'mediaq.remove_files', 1001, NULL, NULL,
+                    jsonb_build_object('request_ids', ids), NULL
+                )::procrastinate_job_to_defer_v1))
+       FROM (SELECT jsonb_agg(request_id) AS ids
+               FROM (SELECT request_id, (row_number() OVER () - 1) / 1000 AS batch
+                       FROM old_rows WHERE attempt > 0) AS claimed
+              GROUP BY batch) AS batches
+     HAVING count(*) > 0;
+    RETURN NULL;
+END;
+$$;
+
+CREATE TRIGGER mediaq_request_deleted AFTER DELETE ON public.media_analysis_requests
+    REFERENCING OLD TABLE AS old_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION mediaq.request_deleted();
 
 CREATE FUNCTION mediaq.step_finished() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = mediaq, pg_temp

@@ -74,6 +74,7 @@ def _in_utc(value: datetime) -> datetime:
 Text = Annotated[str, StringConstraints(max_length=100_000), AfterValidator(_storable)]
 Address = Annotated[str, StringConstraints(max_length=8192), AfterValidator(_storable)]
 Name = Annotated[str, StringConstraints(max_length=100), AfterValidator(_storable)]
+Key = Annotated[str, StringConstraints(max_length=255), AfterValidator(_storable)]
 Metadata = Annotated[dict[str, Any], AfterValidator(_storable)]
 Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
@@ -93,6 +94,7 @@ class Submission(BaseModel):
     run_after: Time | None = None
     callback_url: Address | None = None
     created_by: Name | None = None
+    idempotency_key: Key | None = None
 
     @model_validator(mode="after")
     def _has_a_source(self) -> Submission:
@@ -134,7 +136,26 @@ async def submission(request: web.Request, media_type: MediaType | None) -> Subm
         message = error.errors(include_input=False)[0]["msg"]
         raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not a JSON object: {message}") from None
     values = _given(body.model_extra or {})
+    key = _key(request)
+    if key is not None and values.setdefault("idempotency_key", key) != key:
+        sentence = "give the header Idempotency-Key or idempotency_key, not two different keys"
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, sentence)
     return _valid(Submission, values, "body", _unify(values, media_type) if media_type else {})
+
+
+def _key(request: web.Request) -> str | None:
+    """Read ``Idempotency-Key``, with the quotes of its specification or without.
+
+    https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+    """
+    given = set(request.headers.getall("Idempotency-Key", []))
+    if not given:
+        return None
+    key = re.sub(r'^"(.*)"$', r"\1", given.pop().strip())
+    if given or not key or not (key.isascii() and key.isprintable()):
+        sentence = "Idempotency-Key must be one text of 1 to 255 printable ASCII characters"
+        raise Problem(HTTPStatus.BAD_REQUEST, sentence)
+    return key
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from mediaq import db, events, store
 from mediaq.api import bodies, context
 from mediaq.api.context import Context
 from mediaq.api.problems import Problem
-from mediaq.model import TERMINAL, MediaType, NewRequest
+from mediaq.model import LAST, TERMINAL, MediaType, NewRequest
 
 NOT_YET: frozenset[MediaType] = frozenset({"audio", "document"})
 
@@ -51,6 +51,8 @@ async def _submit(request: web.Request, media_type: MediaType | None) -> web.Res
     )
     accepted = await context.ask(store.insert_request(context.of(request).pool, new))
     headers = {"Location": f"/api/media/status/{accepted.request_id}"}
+    if accepted.replayed:
+        headers["Idempotent-Replayed"] = "true"
     if wait is not None:
         headers["Preference-Applied"] = f"wait={wait:g}"
         detail = await _ended(context.of(request), accepted.request_id, wait)
@@ -70,9 +72,12 @@ async def _ended(here: Context, request_id: UUID, seconds: float) -> str | None:
 
     async def end() -> str | None:
         async for event in events.of_request(here.pool, here.bells, request_id):
-            if event.event in TERMINAL:
-                break
-        return await store.detail(here.pool, request_id)
+            if event.event in LAST:
+                status = await store.request_status(here.pool, request_id)
+                # An end of long ago, when the request was asked again since, is none.
+                if status is None or status in TERMINAL:
+                    return await store.detail(here.pool, request_id)
+        return None
 
     async def stop() -> None:
         await here.stopping.wait()

@@ -20,6 +20,9 @@ COMMANDS = {
     "submit": "Submit a file or URL.",
     "status": "Show a request, or the latest ones.",
     "watch": "Follow events as they happen.",
+    "cancel": "Cancel requests that wait or run.",
+    "retry": "Ask again for requests that failed or were cancelled.",
+    "delete": "Delete requests with all that was made of them.",
     "doctor": "Check this machine and the database, and say what to do.",
 }
 

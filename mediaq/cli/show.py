@@ -13,7 +13,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from mediaq.model import TERMINAL, Event, Status
+from mediaq.model import LAST, Event, Status
 from mediaq.views import Detail, RequestView
 
 COLOURS: dict[Status, str] = {
@@ -90,6 +90,11 @@ def detail(request: Detail) -> RenderableType:
         head.add_row("attempt", text)
     for step in request.steps:
         head.add_row("step", f"{step.step}  {duration(step.duration_ms)}")
+    for call in request.deliveries:
+        told = call.error or f"answered {call.status_code}"
+        again = f", again at {call.next_at:%m-%d %H:%M:%S}" if call.next_at else ""
+        sentence = f"{call.event}, call {call.attempt} {call.outcome}: {told}{again}"
+        head.add_row("webhook", Text(sentence, style="" if call.error is None else "red"))
     if request.files:
         parts.append(_files(request))
     return Group(*parts)
@@ -166,7 +171,7 @@ async def follow(console: Console, happening: AsyncIterator[Event]) -> Event:
                 live.update(Group(*lines.values()))
             elif told.event != "progress":
                 console.print(line)
-            if told.event in TERMINAL:
+            if told.event in LAST:
                 return told
     msg = "events ended before the request did"
     raise AssertionError(msg)
@@ -187,5 +192,5 @@ def _progress_line(told: Event) -> tuple[str, RenderableType]:
         took = duration(data["duration_ms"])
         line = Text.assemble(("✓ ", "green"), f"{data['step']:16}", (f" {took}", "dim"))
         return data["step"], line
-    sign = "✓" if told.event == "completed" else "✗" if told.event in TERMINAL else "•"
+    sign = "✓" if told.event == "completed" else "✗" if told.event in LAST else "•"
     return told.event, Text(f"{sign} {told.event}", style=COLOURS[told.status])

@@ -11,7 +11,7 @@ from mediaq import db, events, store
 from mediaq.cli import EXIT_FAILED, show, wiring
 from mediaq.errors import Rejected
 from mediaq.events import Bells
-from mediaq.model import TERMINAL, Event
+from mediaq.model import LAST, Event
 from mediaq.settings import Database
 
 
@@ -42,7 +42,7 @@ async def _watch(
                 click.echo(event.model_dump_json())
             else:
                 console.print(show.event(event))
-            if request_id is not None and event.event in TERMINAL:
+            if request_id is not None and event.event in LAST:
                 return 0 if event.event == "completed" else EXIT_FAILED
     return 0
 

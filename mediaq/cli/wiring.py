@@ -185,13 +185,15 @@ async def serve_worker(
     read: Settings, database: Database, stop: asyncio.Event, ready: Callable[[Worker], None]
 ) -> None:
     """Open what a worker needs and run jobs until ``stop`` is set."""
-    from mediaq import queue, recovery
+    from mediaq import delivery, queue, recovery
     from mediaq.media.local import LocalMedia
+    from mediaq.removal import REMOVE_FILES, Removal
     from mediaq.storage.local import LocalStorage
     from mediaq.worker import ANALYSE, Worker
 
     storage = LocalStorage(read.storage)
     storage.prepare()
+    signers = delivery.signers(read)
     async with db.pool(
         database,
         name="mediaq worker",
@@ -202,12 +204,17 @@ async def serve_worker(
         me = await recovery.register(pool)
         worker = Worker(read, pool, storage, LocalMedia(read.decode_timeout), me)
         keeper = recovery.Keeper(pool, me, read.heartbeat, read.stalled_after)
+        tasks: dict[str, queue.Task] = {
+            ANALYSE: worker.attempt,
+            delivery.DELIVER: delivery.Delivery(read, pool, signers).deliver,
+            REMOVE_FILES: Removal(pool, storage).remove_files,
+        }
         ready(worker)
         await beside(
             queue.serve(
                 database,
                 pool,
-                {ANALYSE: worker.attempt},
+                tasks,
                 queues=read.queues,
                 concurrency=read.concurrency,
                 drain_timeout=read.drain_timeout,

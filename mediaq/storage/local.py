@@ -72,10 +72,13 @@ class LocalStorage:
             raise Unavailable(msg, key=key) from error
 
     async def remove(self, key: str) -> None:
-        """Remove the folder or file at ``key``, if any; :class:`Unavailable` when it stays."""
+        """Remove the folder or file at ``key``, if any, and the folders that it leaves empty.
+
+        Raises :class:`Unavailable` when something stays.
+        """
         place = self._place(key)
         try:
-            await _to_the_end(_remove, place)
+            await _to_the_end(_remove, place, self.root.joinpath(key.split("/", maxsplit=1)[0]))
         except OSError as error:
             msg = f"stored files cannot be removed: {error.strerror}"
             raise Unavailable(msg, key=key) from error
@@ -93,10 +96,8 @@ class LocalStorage:
         return found
 
     async def remove_path(self, path: str) -> None:
-        """Remove what :meth:`output_folders` listed, and its request's folder with the last."""
+        """Remove what :meth:`output_folders` listed."""
         await self.remove(Path(path).relative_to(self.root).as_posix())
-        with suppress(OSError):
-            await asyncio.to_thread(Path(path).parent.rmdir)
 
     async def remove_old_workspaces(self, age: float) -> None:
         """Remove what a killed process left in temp ``age`` seconds ago or longer."""
@@ -106,7 +107,7 @@ class LocalStorage:
         for entry in self.temp.iterdir():
             with suppress(OSError):
                 if entry.stat().st_mtime <= before:
-                    _remove(entry)
+                    _remove(entry, self.temp)
 
     def _place(self, key: str) -> Path:
         parts = key.split("/")
@@ -141,9 +142,12 @@ def _put(source: Path, target: Path) -> Stored:
             digest.update(block)
         size = file.tell()
         os.fsync(file.fileno())
-    _make_folder(target.parent)
     source.chmod(0o640)
-    source.replace(target)
+    try:
+        _move(source, target)
+    except FileNotFoundError:
+        # A removal beside us found the folder empty.
+        _move(source, target)
     try:
         _sync(target.parent)
     except OSError:
@@ -152,6 +156,11 @@ def _put(source: Path, target: Path) -> Stored:
     return Stored(
         file_path=str(target), size_bytes=size, sha256=digest.hexdigest(), location="local"
     )
+
+
+def _move(source: Path, target: Path) -> None:
+    _make_folder(target.parent)
+    source.replace(target)
 
 
 def _make_folder(folder: Path) -> None:
@@ -171,7 +180,8 @@ def _sync(folder: Path) -> None:
         os.close(handle)
 
 
-def _remove(place: Path) -> None:
+def _remove(place: Path, stop: Path) -> None:
+    """Remove ``place``, then the folders above it that are empty, up to ``stop``."""
     if place.is_dir() and not place.is_symlink():
         # Others may remove the same meanwhile, so that names vanish under our hands; what is
         # still there the second time cannot be removed.
@@ -180,3 +190,9 @@ def _remove(place: Path) -> None:
             shutil.rmtree(place)
     else:
         place.unlink(missing_ok=True)
+    above = place.parent
+    # Another may make or remove names there meanwhile: then the folder is theirs to remove.
+    with suppress(OSError):
+        while above != stop and above.is_relative_to(stop):
+            above.rmdir()
+            above = above.parent

@@ -341,7 +341,7 @@ async def test_a_list_and_a_status_tell_the_same(api: Client) -> None:
     request_id = (await posted(api, media_url=URL))["request_id"]
     (entry,) = (await got(api, "/api/media/requests"))["requests"]
     detail = await status_of(api, request_id)
-    lists = ("results", "files", "contact_sheets", "steps", "attempts")
+    lists = ("results", "files", "contact_sheets", "steps", "attempts", "deliveries")
     assert {name: detail.pop(name) for name in lists} == {name: [] for name in lists}
     assert entry == detail
 

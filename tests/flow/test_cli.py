@@ -176,6 +176,33 @@ async def test_a_file_outside_the_roots_is_copied_to_the_uploads(
     assert Path(path).is_relative_to(Path(environment["MEDIAQ_HOME"]) / "storage" / "uploads")
 
 
+@pytest.fixture
+async def delivered(pool: db.Pool, insert: Insert) -> UUID:
+    """A cancelled request whose callback answered 503, then 200."""
+    request_id = await insert(media_path="/x", callback_url="http://h.example/")
+    await pool.execute("UPDATE media_analysis_requests SET status = 'cancelled'")
+    await pool.execute(
+        "INSERT INTO mediaq.deliveries SELECT $1, 2, n, 'cancelled', 'msg_1', 'http://h.example/',"
+        " now(), 5, CASE n WHEN 1 THEN 'retried' ELSE 'delivered' END, 500 - 300 * (n - 1),"
+        " CASE n WHEN 1 THEN 'the receiver answered 500' END, 'private',"
+        " CASE n WHEN 1 THEN now() END FROM generate_series(1, 2) n",
+        request_id,
+    )
+    return request_id
+
+
+async def test_status_shows_the_calls_of_a_webhook(
+    environment: dict[str, str], delivered: UUID
+) -> None:
+    shown = await run(environment, "status", delivered)
+    assert "cancelled, call 1 retried: the receiver answered 500, again at" in shown.out
+    assert "cancelled, call 2 delivered: answered 200" in shown.out
+    told = json.loads((await run(environment, "status", delivered, "--json")).out)
+    assert [call["outcome"] for call in told["deliveries"]] == ["retried", "delivered"]
+    # What receivers answer may be of a private network.
+    assert "private" not in json.dumps(told)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [

@@ -83,7 +83,7 @@ async def test_the_readmes_sql_runs_in_psql_as_a_role_that_owns_nothing(
 ) -> None:
     video.rename(settings.storage / "uploads" / "holiday.mp4")
     assert "ERROR" not in await psql.type("LISTEN mediaq_events;")
-    first, second = SQL
+    first, second, third = SQL
     insert, select = (statement + ";" for statement in first.split(";")[:2])
     assert await psql.type(insert) == ""
     request_id = await pool.fetchval("SELECT request_id FROM media_analysis_requests")
@@ -104,6 +104,10 @@ async def test_the_readmes_sql_runs_in_psql_as_a_role_that_owns_nothing(
     text = await store.detail(pool, newest)
     assert text is not None
     assert {file.mime_type for file in Detail.model_validate_json(text).files} == {"image/webp"}
+
+    for _ in range(2):
+        assert "ERROR" not in await psql.type(third)
+    assert await pool.fetchval("SELECT count(*) FROM media_analysis_requests") == 3
 
 
 async def test_the_readmes_calls_answer(

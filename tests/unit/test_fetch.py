@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 from aiohttp import test_utils, web
 
-from mediaq import fetch
+from mediaq import fetch, guard
 from mediaq.errors import MediaqError, Rejected, Unavailable
 
 MIB = 1 << 20
@@ -469,7 +469,7 @@ async def test_a_certificate_that_is_not_trusted_is_rejected(
         )
         raise aiohttp.ClientConnectorCertificateError(key, Exception("expired"))
 
-    monkeypatch.setattr(fetch._Guard, "request", refuse)
+    monkeypatch.setattr(guard.Guard, "request", refuse)
     error = await failure(Rejected, "https://public.example/", target)
     assert error.message == "the certificate of public.example is not trusted"
 
@@ -808,7 +808,7 @@ async def test_what_is_not_allowed_stays_refused(
     ["8.8.8.8", "2606:4700::1", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2002:808:808::1"],
 )
 def test_public_addresses_pass(address: str) -> None:
-    assert fetch._Guard(())._public(address)
+    assert guard.Guard(())._public(address)
 
 
 async def test_no_proxy_of_the_environment_is_used(

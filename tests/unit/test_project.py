@@ -18,6 +18,8 @@ LINES = 250
 LONG = {
     # The columns that other services know, and what is made for them: a list, not logic.
     "model.py",
+    # The settings, one after the other.
+    "settings.py",
     # The scenes of the sample video: a list of drawings.
     "media/scenery.py",
 }
