@@ -44,7 +44,7 @@ SELECT step FROM mediaq.steps WHERE request_id = $1;
 
 -- name: done_results
 SELECT result_type, content_json FROM public.media_analysis_results
- WHERE request_id = $1 AND provider = 'internal';
+ WHERE request_id = $1 AND provider = 'internal' AND content_json IS NOT NULL;
 
 -- name: hold_attempt
 -- The fence: no row comes back when the attempt is over, whoever ended it.
