@@ -86,15 +86,16 @@ async def test_the_four_tables_are_those_of_the_contract(
     }
 
 
-async def test_public_holds_four_tables_and_nothing_else(pool: db.Pool) -> None:
+async def test_public_holds_four_tables_and_one_function_and_nothing_else(pool: db.Pool) -> None:
     relations = await pool.fetch(
         "SELECT relname, relkind FROM pg_class"
         " WHERE relnamespace = 'public'::regnamespace AND relkind <> 'i'"
     )
     assert {row["relname"] for row in relations} == TABLES
-    assert not await pool.fetchval(
-        "SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+    functions = await pool.fetch(
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
     )
+    assert [row["proname"] for row in functions] == ["cleanup_old_requests"]
     assert not await pool.fetchval(
         "SELECT count(*) FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typtype = 'e'"
     )

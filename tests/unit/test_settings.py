@@ -425,7 +425,10 @@ def test_the_example_shows_the_defaults(monkeypatch: pytest.MonkeyPatch, tmp_pat
     shown = dict(re.findall(r"^#([A-Z_]+)=(.+)$", EXAMPLE.read_text(), re.MULTILINE))
     shown["MEDIAQ_HOME"] = shown["MEDIAQ_HOME"].replace("~", str(tmp_path))
     example = read_with(monkeypatch, **{n: shown[n] for n in settings.variables()})
-    examples = {"storage_dir", "ffmpeg", "pg_bin_dir", "media_roots", "fetch_allow", "queues"}
+    examples = {
+        *("storage_dir", "ffmpeg", "pg_bin_dir", "media_roots", "fetch_allow", "queues"),
+        "keep_requests_days",
+    }
     assert example.model_dump(exclude=examples) == defaults.model_dump(exclude=examples)
     for field in examples:
         assert not getattr(defaults, field)
