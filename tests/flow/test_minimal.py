@@ -24,9 +24,8 @@ TABLES = ("media_analysis_requests", "media_analysis_results", "media_files", "c
 REQUEST = "11111111-1111-1111-1111-111111111111"
 URL = "https://media.example/a.mp4"
 
-_PARTS = re.split(
-    r"^-- name: (\w+)\n", (FOLDER / "minimal-clients.sql").read_text(), flags=re.MULTILINE
-)[1:]
+_CLIENTS = (FOLDER / "minimal-clients.sql").read_text()
+_PARTS = re.split(r"^-- name: (\w+)\n", _CLIENTS, flags=re.MULTILINE)[1:]
 CONVERSATIONS = {
     name: [statement for statement in text.split(";\n") if statement.strip()]
     for name, text in zip(_PARTS[::2], _PARTS[1::2], strict=True)
