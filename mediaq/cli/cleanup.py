@@ -51,9 +51,9 @@ def command(*, older_than: timedelta | None, dry_run: bool, as_json: bool) -> No
     """Remove, or count, what is old."""
     with wiring.opened() as (read, database):
         kept = retention.keep(read)
-        kept = replace(
-            kept, requests=older_than if older_than is not None else kept.requests or DEFAULT
-        )
+        if older_than is None:
+            older_than = DEFAULT if kept.requests is None else kept.requests
+        kept = replace(kept, requests=older_than)
         removed = wiring.run(_clean(database, kept, dry_run=dry_run))
     if as_json:
         click.echo(json.dumps({"dry_run": dry_run, **asdict(removed)}))

@@ -101,31 +101,6 @@ async def test_public_holds_four_tables_and_one_function_and_nothing_else(pool: 
     )
 
 
-async def test_a_database_that_holds_the_contracts_tables_already_keeps_its_rows(
-    empty_database: Database,
-) -> None:
-    connection = await connect(empty_database)
-    await apply_contract(connection)
-    await connection.execute(
-        "INSERT INTO media_analysis_requests (media_type, status) VALUES ('video', 'completed')"
-    )
-    await migrate.migrate(empty_database, tell=lambda _: None)
-    row = await connection.fetchrow("SELECT * FROM media_analysis_requests")
-    await connection.close()
-    assert (row["status"], row["attempt"], row["options"]) == ("completed", 0, "{}")
-
-
-async def test_tables_of_the_older_short_form_are_refused_and_left_as_they_are(
-    empty_database: Database,
-) -> None:
-    connection = await connect(empty_database)
-    await connection.execute("CREATE TABLE media_analysis_requests (id uuid PRIMARY KEY)")
-    with pytest.raises(asyncpg.RaiseError, match="older form without request_id"):
-        await migrate.migrate(empty_database, tell=lambda _: None)
-    assert await connection.fetchval("SELECT count(*) FROM media_analysis_requests") == 0
-    await connection.close()
-
-
 async def test_migrating_again_applies_nothing(database: Database) -> None:
     assert await migrate.migrate(database, tell=lambda _: None) == []
     assert {state for _, state in await migrate.status(database)} == {"applied"}
