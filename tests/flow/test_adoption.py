@@ -43,9 +43,7 @@ async def everything(connection: asyncpg.Connection, schema: str) -> dict[str, l
 @pytest.fixture
 async def connection(empty_database: Database) -> AsyncIterator[asyncpg.Connection]:
     opened = await asyncpg.connect(
-        empty_database.dsn.get_secret_value(),
-        # The tests' role bears the name of a schema, which "$user" would put first.
-        server_settings={"timezone": "UTC", "search_path": "public"},
+        empty_database.dsn.get_secret_value(), server_settings={"timezone": "UTC"}
     )
     yield opened
     await opened.close()
