@@ -72,17 +72,30 @@ async def status(database: Database) -> list[tuple[Migration, State]]:
 async def migrate(
     database: Database, *, tell: Callable[[str], None], dry_run: bool = False
 ) -> list[Migration]:
-    """Apply what is pending, one transaction per file, and return it; ``tell`` hears each name.
+    """Apply what is pending and return it; ``tell`` hears each name.
 
-    Only one migration runs at a time in a database, the others wait. Raises :class:`Rejected`
-    when an applied file was changed, is missing here, or the server is older than 13.
+    All of ours are one transaction: a database that held tables before is taken over whole or left
+    as it was. Only one migration runs at a time in a database, the others wait. Raises
+    :class:`Rejected` when an applied file was changed, is missing here, a file refuses what it
+    finds, or the server is older than 13.
     """
     async with _locked(database) as connection:
         pending = [m for m, state in await _compare(connection) if state == "pending"]
+        if dry_run:
+            for migration in pending:
+                tell(str(migration))
+            return pending
+        # The engine's files first, each alone: a new enum value is of use only after its commit.
         for migration in pending:
-            tell(str(migration))
-            if not dry_run:
-                await _apply(connection, migration)
+            if migration.namespace != "mediaq":
+                tell(str(migration))
+                async with connection.transaction():
+                    await _apply(connection, migration)
+        async with connection.transaction():
+            for migration in pending:
+                if migration.namespace == "mediaq":
+                    tell(str(migration))
+                    await _apply(connection, migration)
         return pending
 
 
@@ -125,15 +138,19 @@ async def _compare(connection: db.Connection) -> list[tuple[Migration, State]]:
 
 
 async def _apply(connection: db.Connection, migration: Migration) -> None:
-    async with connection.transaction():
-        # It also limits the wait for locks: clients would queue up behind a long one.
-        await connection.execute(db.queries()["prepare_ledger"])
-        started = time.monotonic()
+    # It also limits the wait for locks: clients would queue up behind a long one.
+    await connection.execute(db.queries()["prepare_ledger"])
+    started = time.monotonic()
+    try:
         await connection.execute(migration.sql)
-        await connection.execute(
-            db.queries()["enter_in_ledger"],
-            migration.namespace,
-            migration.name,
-            migration.sha256,
-            round((time.monotonic() - started) * 1000),
-        )
+    except asyncpg.RaiseError as error:
+        # The file's own sentence, without the lines that PostgreSQL adds.
+        msg = "; ".join(filter(None, (str(error.args[0]), error.hint)))
+        raise Rejected(msg) from None
+    await connection.execute(
+        db.queries()["enter_in_ledger"],
+        migration.namespace,
+        migration.name,
+        migration.sha256,
+        round((time.monotonic() - started) * 1000),
+    )

@@ -149,7 +149,7 @@ SELECT step FROM mediaq.steps WHERE request_id = $1;
 
 -- name: done_results
 SELECT result_type, content_json FROM public.media_analysis_results
- WHERE request_id = $1 AND provider = 'internal';
+ WHERE request_id = $1 AND provider = 'internal' AND content_json IS NOT NULL;
 
 -- name: hold_attempt
 -- The fence: no row comes back when the attempt is over, whoever ended it.
@@ -372,6 +372,69 @@ SELECT pg_snapshot_xmin(pg_current_snapshot())::text;
 -- Where an event stands in the feed; when it was pruned, the first one after it.
 SELECT xid::text AS transaction, event_id - (event_id > $1)::integer AS before
   FROM mediaq.events WHERE event_id >= $1 ORDER BY event_id LIMIT 1;
+
+-- name: remove_requests
+SELECT public.cleanup_old_requests($1, $2);
+
+-- name: old_requests
+-- What public.cleanup_old_requests would remove.
+SELECT count(*) FROM public.media_analysis_requests
+ WHERE status IN ('completed', 'failed', 'cancelled')
+   AND (created_at <= now() - $1::interval OR created_at IS NULL)
+   AND coalesce(completed_at, created_at) <= now() - $1::interval;
+
+-- name: remove_events
+-- Ids follow time closely enough; there is no index on time to keep up to date at every event.
+WITH kept AS (
+    SELECT event_id FROM mediaq.events WHERE at > now() - $1::interval ORDER BY event_id LIMIT 1),
+old AS MATERIALIZED (
+    SELECT event_id FROM mediaq.events
+     WHERE event_id < coalesce((SELECT event_id FROM kept), 9223372036854775807)
+     ORDER BY event_id LIMIT $2::bigint),
+gone AS (
+    DELETE FROM mediaq.events AS e USING old WHERE e.event_id = old.event_id RETURNING 1)
+SELECT count(*) FROM gone;
+
+-- name: old_events
+SELECT count(*) FROM mediaq.events
+ WHERE event_id < coalesce(
+    (SELECT event_id FROM mediaq.events WHERE at > now() - $1::interval ORDER BY event_id LIMIT 1),
+    9223372036854775807);
+
+-- name: remove_jobs
+-- A job's end is told by its last event only; those go with it.
+WITH old AS MATERIALIZED (
+    SELECT id FROM mediaq.procrastinate_jobs AS j
+     WHERE status IN ('succeeded', 'failed', 'cancelled', 'aborted')
+       AND NOT EXISTS (
+           SELECT FROM mediaq.procrastinate_events
+            WHERE job_id = j.id AND at > now() - $1::interval)
+     LIMIT $2::bigint),
+gone AS (
+    DELETE FROM mediaq.procrastinate_jobs AS j USING old WHERE j.id = old.id RETURNING 1)
+SELECT count(*) FROM gone;
+
+-- name: old_jobs
+SELECT count(*) FROM mediaq.procrastinate_jobs AS j
+ WHERE status IN ('succeeded', 'failed', 'cancelled', 'aborted')
+   AND NOT EXISTS (
+       SELECT FROM mediaq.procrastinate_events WHERE job_id = j.id AND at > now() - $1::interval);
+
+-- name: remove_workers
+-- One that still holds a job is evidence for whoever recovers that job.
+WITH old AS MATERIALIZED (
+    SELECT id FROM mediaq.procrastinate_workers AS w
+     WHERE last_heartbeat <= now() - $1::interval
+       AND NOT EXISTS (SELECT FROM mediaq.procrastinate_jobs WHERE worker_id = w.id AND status = 'doing')
+     LIMIT $2::bigint),
+gone AS (
+    DELETE FROM mediaq.procrastinate_workers AS w USING old WHERE w.id = old.id RETURNING 1)
+SELECT count(*) FROM gone;
+
+-- name: old_workers
+SELECT count(*) FROM mediaq.procrastinate_workers AS w
+ WHERE last_heartbeat <= now() - $1::interval
+   AND NOT EXISTS (SELECT FROM mediaq.procrastinate_jobs WHERE worker_id = w.id AND status = 'doing');
 
 -- name: server_facts
 SELECT current_setting('server_version') AS version, current_database() AS database,

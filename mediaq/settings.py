@@ -148,6 +148,21 @@ class Settings(BaseSettings):
     webhook_retry_for: float = Field(
         default=86400, ge=0, description="Seconds after the end in which calls are repeated."
     )
+    keep_requests_days: float | None = Field(
+        default=None,
+        ge=0,
+        le=100_000,
+        description="Days that ended requests are kept; default for ever.",
+    )
+    keep_events_days: float = Field(
+        default=30, ge=0, le=100_000, description="Days that events can be read again."
+    )
+    keep_jobs_days: float = Field(
+        default=7, ge=0, le=100_000, description="Days that finished jobs of the queue are kept."
+    )
+    keep_workers_days: float = Field(
+        default=1, ge=0, le=100_000, description="Days that workers without a heartbeat are kept."
+    )
     ffmpeg: Path | None = Field(default=None, description="Path of ffmpeg; default: found.")
     pg_bin_dir: Path | None = Field(
         default=None, description="Folder of the embedded server's binaries; default: found."

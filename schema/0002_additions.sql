@@ -99,3 +99,15 @@ CREATE INDEX jobs_request_idx ON mediaq.procrastinate_jobs ((args ->> 'request_i
 CREATE INDEX events_feed_idx ON mediaq.events (xid, event_id);
 -- All events of one request are written under its row lock, so their ids are in commit order.
 CREATE INDEX events_request_idx ON mediaq.events (request_id, event_id);
+
+-- Procrastinate's triggers name their tables without a schema. Its worker brings the path that this
+-- needs; whoever else changes its rows, as the sweep and the cleaning up do, need not.
+ALTER FUNCTION mediaq.procrastinate_notify_queue_job_inserted_v1() SET search_path = mediaq, pg_temp;
+ALTER FUNCTION mediaq.procrastinate_notify_queue_abort_job_v1() SET search_path = mediaq, pg_temp;
+ALTER FUNCTION mediaq.procrastinate_trigger_function_status_events_insert_v1() SET search_path = mediaq, pg_temp;
+ALTER FUNCTION mediaq.procrastinate_trigger_function_status_events_update_v1() SET search_path = mediaq, pg_temp;
+ALTER FUNCTION mediaq.procrastinate_trigger_function_scheduled_events_v1() SET search_path = mediaq, pg_temp;
+ALTER FUNCTION mediaq.procrastinate_trigger_abort_requested_events_procedure_v1() SET search_path = mediaq, pg_temp;
+ALTER FUNCTION mediaq.procrastinate_unlink_periodic_defers_v1() SET search_path = mediaq, pg_temp;
+ALTER FUNCTION mediaq.procrastinate_retry_job_v2(BIGINT, TIMESTAMP WITH TIME ZONE, INTEGER, CHARACTER VARYING, CHARACTER VARYING)
+    SET search_path = mediaq, pg_temp;

@@ -3,6 +3,7 @@
 --   INSERT request  ─▶ check_request     explicit NULLs become defaults, nonsense is refused
 --                   ─▶ request_inserted  one job per row, in the inserter's transaction, and an event
 --   UPDATE request  ─▶ check_change      only legal changes of status; times and attempt kept here
+--                   ─▶ check_verdict     claims and verdicts are for roles that may write their words
 --                   ─▶ request_changed   an event per change of status, the end of an attempt noted;
 --                                        pending again queues again; an end with a callback_url
 --                                        queues its delivery
@@ -254,6 +255,24 @@ $$;
 
 CREATE TRIGGER mediaq_check_change BEFORE UPDATE ON public.media_analysis_requests
     FOR EACH ROW EXECUTE FUNCTION mediaq.check_change();
+
+-- A role that may UPDATE nothing but status asks again and cancels. It runs as whoever updates.
+CREATE FUNCTION mediaq.check_verdict() RETURNS TRIGGER
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT has_column_privilege('public.media_analysis_requests', 'error_message', 'UPDATE') THEN
+        RAISE EXCEPTION 'a client may set status to pending or cancelled, not to %', NEW.status
+            USING ERRCODE = 'insufficient_privilege', DETAIL = 'request_id ' || OLD.request_id;
+    END IF;
+    RETURN NEW;
+END;
+$$;
+
+CREATE TRIGGER mediaq_check_verdict BEFORE UPDATE ON public.media_analysis_requests
+    FOR EACH ROW
+    WHEN (NEW.status <> OLD.status AND NEW.status IN ('processing', 'completed', 'failed'))
+    EXECUTE FUNCTION mediaq.check_verdict();
 
 CREATE FUNCTION mediaq.request_changed() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = mediaq, pg_temp

@@ -23,6 +23,7 @@ COMMANDS = {
     "cancel": "Cancel requests that wait or run.",
     "retry": "Ask again for requests that failed or were cancelled.",
     "delete": "Delete requests with all that was made of them.",
+    "cleanup": "Remove requests that ended long ago, and other things that are old.",
     "doctor": "Check this machine and the database, and say what to do.",
 }
 

@@ -32,6 +32,9 @@ _SMALL_MACHINE = {
     # A parallel query needs more than the 64 MB of /dev/shm that containers get.
     "max_parallel_workers_per_gather": "0",
     "cluster_name": "mediaq",
+    # The default begins with "$user". Our role bears the name of a schema, so that tables a script
+    # creates would land there, and in front of the four that everybody means.
+    "search_path": "public",
 }
 _LOG_LIMIT = 16 * 1024 * 1024
 _QUOTED_BYTES = 8192

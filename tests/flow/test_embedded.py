@@ -195,6 +195,7 @@ def test_a_users_data_is_written_safely_and_the_rest_suits_a_queue(bare: World) 
         "data_checksums": "on",
         "max_connections": "200",
         "jit": "off",
+        "search_path": "public",
         "work_mem": "5MB",
         "password_encryption": "scram-sha-256",
     }

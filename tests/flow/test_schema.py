@@ -86,43 +86,19 @@ async def test_the_four_tables_are_those_of_the_contract(
     }
 
 
-async def test_public_holds_four_tables_and_nothing_else(pool: db.Pool) -> None:
+async def test_public_holds_four_tables_and_one_function_and_nothing_else(pool: db.Pool) -> None:
     relations = await pool.fetch(
         "SELECT relname, relkind FROM pg_class"
         " WHERE relnamespace = 'public'::regnamespace AND relkind <> 'i'"
     )
     assert {row["relname"] for row in relations} == TABLES
-    assert not await pool.fetchval(
-        "SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+    functions = await pool.fetch(
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
     )
+    assert [row["proname"] for row in functions] == ["cleanup_old_requests"]
     assert not await pool.fetchval(
         "SELECT count(*) FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typtype = 'e'"
     )
-
-
-async def test_a_database_that_holds_the_contracts_tables_already_keeps_its_rows(
-    empty_database: Database,
-) -> None:
-    connection = await connect(empty_database)
-    await apply_contract(connection)
-    await connection.execute(
-        "INSERT INTO media_analysis_requests (media_type, status) VALUES ('video', 'completed')"
-    )
-    await migrate.migrate(empty_database, tell=lambda _: None)
-    row = await connection.fetchrow("SELECT * FROM media_analysis_requests")
-    await connection.close()
-    assert (row["status"], row["attempt"], row["options"]) == ("completed", 0, "{}")
-
-
-async def test_tables_of_the_older_short_form_are_refused_and_left_as_they_are(
-    empty_database: Database,
-) -> None:
-    connection = await connect(empty_database)
-    await connection.execute("CREATE TABLE media_analysis_requests (id uuid PRIMARY KEY)")
-    with pytest.raises(asyncpg.RaiseError, match="older form without request_id"):
-        await migrate.migrate(empty_database, tell=lambda _: None)
-    assert await connection.fetchval("SELECT count(*) FROM media_analysis_requests") == 0
-    await connection.close()
 
 
 async def test_migrating_again_applies_nothing(database: Database) -> None:

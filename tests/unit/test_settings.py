@@ -428,6 +428,7 @@ def test_the_example_shows_the_defaults(monkeypatch: pytest.MonkeyPatch, tmp_pat
     examples = {
         *("storage_dir", "ffmpeg", "pg_bin_dir", "media_roots", "fetch_allow", "queues"),
         *("webhook_secret", "webhook_secret_file"),
+        "keep_requests_days",
     }
     assert example.model_dump(exclude=examples) == defaults.model_dump(exclude=examples)
     for field in examples:
