@@ -194,3 +194,24 @@ SELECT pg_notify($1, '');
 
 -- name: ping
 SELECT 1;
+
+-- name: claim_jobs
+SELECT id, status, task_name, priority, lock, queueing_lock, args, scheduled_at, queue_name,
+       attempts, worker_id
+  FROM mediaq.claim_jobs($1, $2, $3);
+
+-- name: finish_jobs
+SELECT mediaq.finish_jobs($1, $2, $3, $4);
+
+-- name: give_back_jobs
+SELECT mediaq.give_back_jobs($1, $2);
+
+-- name: beat
+-- Another worker may have removed our row while the database or we were away: put it back.
+INSERT INTO mediaq.procrastinate_workers (id) OVERRIDING SYSTEM VALUE VALUES ($1)
+ON CONFLICT (id) DO UPDATE SET last_heartbeat = now();
+
+-- name: adopt_jobs
+-- With that row, the jobs that run here lost our name.
+UPDATE mediaq.procrastinate_jobs SET worker_id = $1
+ WHERE id = ANY ($2) AND status = 'doing' AND worker_id IS NULL;

@@ -16,8 +16,8 @@ import structlog
 
 from mediaq import branches, db, fetch, pipeline, store
 from mediaq.errors import MediaqError, Rejected, Unavailable
-from mediaq.kit import Kit, Media, Work
-from mediaq.model import Made, Request
+from mediaq.kit import Branch, Kit, Media, Work
+from mediaq.model import Made, MediaType, Request
 from mediaq.settings import Settings
 from mediaq.storage.local import LocalStorage
 
@@ -43,6 +43,7 @@ class Worker:
     pool: db.Pool
     storage: LocalStorage
     media: Media
+    branch_of: Callable[[MediaType], Branch] = branches.of
 
     async def attempt(self, request_id: str) -> None:
         """Make one attempt at a request and record how it ended.
@@ -76,8 +77,11 @@ class Worker:
                 log.info("attempt.completed", seconds=round(time.monotonic() - started, 3))
 
     async def _run(self, request: Request) -> None:
-        branch = branches.of(request.media_type)
-        done = await store.done_steps(self.pool, request.request_id)
+        branch = self.branch_of(request.media_type)
+        # A first attempt finds nothing: two questions less for the common case.
+        again = request.attempt > 1
+        done = await store.done_steps(self.pool, request.request_id) if again else frozenset()
+        results = await store.done_results(self.pool, request.request_id) if again else {}
         last_told: dict[str, float] = {}
 
         async def record(step: str, made: Made, duration_ms: int) -> None:
@@ -109,7 +113,7 @@ class Worker:
                     request=request,
                     source=source,
                     title=title,
-                    results=await store.done_results(self.pool, request.request_id),
+                    results=results,
                 ),
                 Kit(
                     media=self.media,

@@ -47,13 +47,17 @@ def test_every_named_query_is_used() -> None:
         assert f'"{name}"' in text, name
 
 
-def test_a_trigger_is_made_in_one_file_only() -> None:
-    files = [
-        file.name
+def test_the_triggers_of_the_flow_stand_in_one_file() -> None:
+    """Those on the table of queues stand beside it: they only wake workers."""
+    made = {
+        (file.name, table)
         for file in (ROOT / "schema").glob("*.sql")
-        if re.search(r"^CREATE TRIGGER", file.read_text(), re.MULTILINE)
-    ]
-    assert files == ["0003_flow.sql"]
+        for table in re.findall(
+            r"^CREATE TRIGGER[^;]*? ON ([\w.]+)", file.read_text(), re.MULTILINE
+        )
+    }
+    assert {file for file, table in made if table != "mediaq.queues"} == {"0003_flow.sql"}
+    assert ("0004_queues.sql", "mediaq.queues") in made
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)

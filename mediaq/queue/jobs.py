@@ -1,0 +1,168 @@
+"""The jobs that a worker holds: claimed as many at once as it has free slots, ended together."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import structlog
+
+from mediaq import db
+from mediaq.queue.line import Line
+
+NOTHING: dict[str, Any] = {"id": None}
+"""How Procrastinate is told that there is no job."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How a job ended, and who waits until that is written."""
+
+    job_id: int
+    status: str
+    delete: bool
+    written: asyncio.Future[None]
+
+
+class Jobs:
+    """What is claimed in a worker's name, from the claim until its end is written.
+
+    Procrastinate's worker asks for one job whenever a slot is free and ends each by itself. Here
+    its first question claims for all free slots, and the next ones are answered from that; ends
+    that arrive while some are being written go together in the next statement.
+    """
+
+    def __init__(self, line: Line, slots: int) -> None:
+        self.worker_id: int | None = None
+        self.claimed_at = time.monotonic()
+        self._line = line
+        self._slots = slots
+        self._ready: deque[dict[str, Any]] = deque()
+        self._started: set[int] = set()
+        self._ended: list[_End] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether every slot has a job."""
+        return len(self._started) >= self._slots
+
+    def one_ready(self) -> dict[str, Any] | None:
+        """Return a job that was claimed already, for Procrastinate to start now."""
+        if not self._ready:
+            return None
+        row = self._ready.popleft()
+        self._started.add(row["id"])
+        return row
+
+    async def claim(self, queues: Iterable[str] | None, worker_id: int) -> dict[str, Any]:
+        """Claim for all free slots and return the first job, or :data:`NOTHING`.
+
+        Raises what the driver raises when the database stays away.
+        """
+        self.worker_id = worker_id
+        wanted = None if queues is None else list(queues)
+        again = False
+
+        async def use(connection: db.Connection) -> list[asyncpg.Record]:
+            nonlocal again
+            if again:
+                # The claim whose answer was lost may have been committed; and whoever thought us
+                # dead may have removed the worker's row, which jobs refer to.
+                await self._mend(connection, worker_id)
+            again = True
+            # The caller holds a slot for the job that it asks for.
+            slots = max(1, self._slots - len(self._started))
+            return await connection.fetch(db.queries()["claim_jobs"], wanted, worker_id, slots)
+
+        try:
+            rows = await self._line.ride(use)
+        except (asyncpg.ForeignKeyViolationError, asyncpg.UniqueViolationError):
+            # Our row is gone; or another worker started a job of the same lock at the same moment.
+            rows = await self._line.ride(use)
+        self.claimed_at = time.monotonic()
+        self._ready.extend(
+            dict(row) for row in sorted(rows, key=lambda row: (-row["priority"], row["id"]))
+        )
+        return self.one_ready() or NOTHING
+
+    async def finish(self, job_id: int, status: str, *, delete: bool) -> None:
+        """Write that a job ended; returns when it is written.
+
+        Raises what the driver raises when the database stays away.
+        """
+        written = asyncio.get_running_loop().create_future()
+        self._ended.append(_End(job_id, status, delete, written))
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write())
+        await written
+
+    def release(self, job_id: int) -> None:
+        """Free the slot of a job that ended in another way, such as a retry."""
+        self._started.discard(job_id)
+
+    async def beat(self, worker_id: int) -> None:
+        """Give the sign of life that says whose jobs these are."""
+
+        async def use(connection: db.Connection) -> None:
+            await connection.execute(db.queries()["beat"], worker_id)
+            if self._started:
+                await connection.execute(db.queries()["adopt_jobs"], worker_id, list(self._started))
+
+        await self._line.ride(use)
+
+    async def give_back(self) -> None:
+        """Put back what was claimed and not started."""
+        if self.worker_id is None:
+            return
+        worker_id = self.worker_id
+        self._ready.clear()
+        await self._line.ride(lambda connection: self._give_back(connection, worker_id))
+
+    async def _mend(self, connection: db.Connection, worker_id: int) -> None:
+        await connection.execute(db.queries()["beat"], worker_id)
+        await self._give_back(connection, worker_id)
+
+    async def _give_back(self, connection: db.Connection, worker_id: int) -> None:
+        back = await connection.fetch(
+            db.queries()["give_back_jobs"], worker_id, list(self._started)
+        )
+        if back:
+            log.info("jobs.given_back", jobs=len(back))
+
+    async def _write(self) -> None:
+        try:
+            while self._ended:
+                batch, self._ended = self._ended, []
+                await self._write_batch(batch)
+        finally:
+            self._writer = None
+
+    async def _write_batch(self, batch: list[_End]) -> None:
+        kept = [end for end in batch if not end.delete]
+        gone = [end.job_id for end in batch if end.delete]
+        try:
+            await self._line.ride(
+                lambda connection: connection.execute(
+                    db.queries()["finish_jobs"],
+                    self.worker_id,
+                    gone,
+                    [end.job_id for end in kept],
+                    [end.status for end in kept],
+                )
+            )
+        except (asyncpg.PostgresError, *db.CONNECTION_ERRORS) as error:
+            for end in batch:
+                self._started.discard(end.job_id)
+                end.written.set_exception(error)
+        else:
+            for end in batch:
+                self._started.discard(end.job_id)
+                end.written.set_result(None)
