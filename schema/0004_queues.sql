@@ -65,7 +65,7 @@ RETURNS SETOF mediaq.procrastinate_jobs
 LANGUAGE plpgsql
 SET search_path = mediaq, pg_temp
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
-SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     names TEXT[] := wanted;
@@ -73,6 +73,9 @@ DECLARE
     next_ids BIGINT[];
     taken INTEGER;
 BEGIN
+    -- Not waited for on disk: a server that crashes may forget this, and the job runs again, which finds
+    -- the request claimed or ended. Whatever the job itself commits makes this durable as well.
+    PERFORM set_config('synchronous_commit', 'off', TRUE);
     -- What has become due joins the others and is then claimed by priority. Further ones, by the next claim.
     IF EXISTS (SELECT FROM procrastinate_jobs WHERE status = 'todo' AND scheduled_at <= now()) THEN
         UPDATE procrastinate_jobs SET scheduled_at = NULL
@@ -156,11 +159,13 @@ CREATE FUNCTION mediaq.finish_jobs(worker BIGINT, gone BIGINT[], kept BIGINT[], 
 LANGUAGE plpgsql
 SET search_path = mediaq, pg_temp
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
-SET jit = off
+SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     ended TEXT[];
 BEGIN
+    -- As with a claim.
+    PERFORM set_config('synchronous_commit', 'off', TRUE);
     WITH deleted AS (
         DELETE FROM procrastinate_jobs
          WHERE id = ANY (gone) AND status = 'doing' AND (worker_id = worker OR worker_id IS NULL)

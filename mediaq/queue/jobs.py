@@ -18,6 +18,12 @@ from mediaq.queue.line import Line
 NOTHING: dict[str, Any] = {"id": None}
 """How Procrastinate is told that there is no job."""
 
+PATIENCE = 0.005
+"""Seconds that a claim or a finish waits at most for more of its kind that are on their way."""
+
+TURNS = 6
+"""Turns of the event loop that a job of no length needs from its start to its end."""
+
 log = structlog.get_logger()
 
 
@@ -48,6 +54,7 @@ class Jobs:
         self._started: set[int] = set()
         self._ended: list[_End] = []
         self._writer: asyncio.Task[None] | None = None
+        self._all_started = asyncio.Event()
 
     @property
     def full(self) -> bool:
@@ -60,6 +67,8 @@ class Jobs:
             return None
         row = self._ready.popleft()
         self._started.add(row["id"])
+        if not self._ready:
+            self._all_started.set()
         return row
 
     async def claim(self, queues: Iterable[str] | None, worker_id: int) -> dict[str, Any]:
@@ -70,6 +79,9 @@ class Jobs:
         self.worker_id = worker_id
         wanted = None if queues is None else list(queues)
         again = False
+        if self._writer is not None:
+            # The slots that it frees are then claimed for in the same statement.
+            await asyncio.wait({self._writer}, timeout=PATIENCE)
 
         async def use(connection: db.Connection) -> list[asyncpg.Record]:
             nonlocal again
@@ -91,6 +103,7 @@ class Jobs:
         self._ready.extend(
             dict(row) for row in sorted(rows, key=lambda row: (-row["priority"], row["id"]))
         )
+        self._all_started.clear()
         return self.one_ready() or NOTHING
 
     async def finish(self, job_id: int, status: str, *, delete: bool) -> None:
@@ -140,6 +153,13 @@ class Jobs:
     async def _write(self) -> None:
         try:
             while self._ended:
+                if self._ready:
+                    # Short jobs end while the last ones of their claim are being started.
+                    timer = asyncio.get_running_loop().call_later(PATIENCE, self._all_started.set)
+                    await self._all_started.wait()
+                    timer.cancel()
+                for _ in range(TURNS):
+                    await asyncio.sleep(0)
                 batch, self._ended = self._ended, []
                 await self._write_batch(batch)
         finally:
