@@ -45,7 +45,11 @@ _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 @functools.cache
 def queries() -> dict[str, str]:
     """Read ``queries.sql``: the text of each query by its name."""
-    text = (resources.files("mediaq") / "queries.sql").read_text(encoding="utf-8")
+    return named((resources.files("mediaq") / "queries.sql").read_text(encoding="utf-8"))
+
+
+def named(text: str) -> dict[str, str]:
+    """Take a text of queries apart at its ``-- name:`` lines."""
     parts = _NAME.split(text)[1:]
     return dict(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))
 

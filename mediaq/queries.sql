@@ -39,6 +39,18 @@ UPDATE public.media_analysis_requests
  WHERE request_id = $1 AND status = 'pending' AND (run_after IS NULL OR run_after <= now())
 RETURNING request_id, attempt, failed_attempts, media_type, media_url, media_path, prompt, options;
 
+-- name: claim_many
+-- Rows that someone else holds are left for the statement above: a statement that waits for one row
+-- while it holds another could deadlock with a client's bulk update.
+WITH free AS (
+    SELECT request_id FROM public.media_analysis_requests
+     WHERE request_id = ANY ($1) AND status = 'pending' AND (run_after IS NULL OR run_after <= now())
+       FOR NO KEY UPDATE SKIP LOCKED)
+UPDATE public.media_analysis_requests AS r
+   SET status = 'processing'
+  FROM free WHERE r.request_id = free.request_id
+RETURNING r.request_id, attempt, failed_attempts, media_type, media_url, media_path, prompt, options;
+
 -- name: done_steps
 SELECT step FROM mediaq.steps WHERE request_id = $1;
 
@@ -97,6 +109,18 @@ UPDATE public.media_analysis_requests
    SET status = 'completed', error_message = NULL, error_details = '{}'
  WHERE request_id = $1 AND attempt = $2 AND status = 'processing'
 RETURNING TRUE;
+
+-- name: complete_many
+-- As claim_many with regard to rows that someone else holds.
+WITH free AS (
+    SELECT r.request_id FROM public.media_analysis_requests AS r
+      JOIN unnest($1::uuid[], $2::integer[]) AS ended (request_id, attempt) USING (request_id)
+     WHERE r.attempt = ended.attempt AND r.status = 'processing'
+       FOR NO KEY UPDATE OF r SKIP LOCKED)
+UPDATE public.media_analysis_requests AS r
+   SET status = 'completed', error_message = NULL, error_details = '{}'
+  FROM free WHERE r.request_id = free.request_id
+RETURNING r.request_id;
 
 -- name: fail
 UPDATE public.media_analysis_requests

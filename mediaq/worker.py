@@ -7,7 +7,7 @@ import random
 import re
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Concatenate, ParamSpec
 from uuid import UUID
@@ -15,6 +15,7 @@ from uuid import UUID
 import structlog
 
 from mediaq import branches, db, fetch, pipeline, store
+from mediaq.crowd import Crowd
 from mediaq.errors import MediaqError, Rejected, Unavailable
 from mediaq.kit import Branch, Kit, Media, Work
 from mediaq.model import Made, MediaType, Request
@@ -44,6 +45,10 @@ class Worker:
     storage: LocalStorage
     media: Media
     branch_of: Callable[[MediaType], Branch] = branches.of
+    crowd: Crowd = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "crowd", Crowd(self.pool))
 
     async def attempt(self, request_id: str) -> None:
         """Make one attempt at a request and record how it ended.
@@ -51,7 +56,7 @@ class Worker:
         Returns quietly when there is nothing to do: the row is gone, ended, running or not due.
         Raises only when the verdict could not be recorded.
         """
-        request = await store.claim(self.pool, UUID(request_id))
+        request = await self._claim(UUID(request_id))
         if request is None:
             log.debug("attempt.skipped", request_id=request_id)
             return
@@ -73,8 +78,19 @@ class Worker:
             except Exception as error:  # noqa: BLE001 - the one place where any failure becomes a verdict
                 await self._end_badly(request, error, "fetch")
             else:
-                await _insist(store.complete, self.pool, request)
+                await _insist(self.crowd.complete, self.pool, request)
                 log.info("attempt.completed", seconds=round(time.monotonic() - started, 3))
+
+    async def _claim(self, request_id: UUID) -> Request | None:
+        claim = asyncio.ensure_future(self.crowd.claim(request_id))
+        try:
+            return await asyncio.shield(claim)
+        except asyncio.CancelledError:
+            # The worker stops at this moment: what it may have claimed goes back.
+            request = await claim
+            if request is not None:
+                await _insist(store.give_back, self.pool, request)
+            raise
 
     async def _run(self, request: Request) -> None:
         branch = self.branch_of(request.media_type)

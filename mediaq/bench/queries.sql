@@ -50,7 +50,12 @@ ANALYZE mediaq.procrastinate_jobs;
 -- name: register
 INSERT INTO mediaq.procrastinate_workers DEFAULT VALUES RETURNING id;
 
+-- name: stock_schema
+CREATE SCHEMA stock;
+SET search_path = stock;
+
 -- name: bare_tables
+SET search_path = public;
 CREATE TABLE bare_requests (LIKE public.media_analysis_requests INCLUDING ALL);
 CREATE TABLE bare_jobs (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, status TEXT NOT NULL DEFAULT 'todo');
 

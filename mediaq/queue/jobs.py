@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,27 +14,24 @@ import structlog
 
 from mediaq import db
 from mediaq.queue.line import Line
+from mediaq.together import Together
 
 NOTHING: dict[str, Any] = {"id": None}
 """How Procrastinate is told that there is no job."""
 
 PATIENCE = 0.005
-"""Seconds that a claim or a finish waits at most for more of its kind that are on their way."""
-
-TURNS = 6
-"""Turns of the event loop that a job of no length needs from its start to its end."""
+"""Longest wait of a claim for finishes under way, and of those for jobs that are being started."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """How a job ended, and who waits until that is written."""
+    """How a job ended."""
 
     job_id: int
     status: str
     delete: bool
-    written: asyncio.Future[None]
 
 
 class Jobs:
@@ -52,8 +49,7 @@ class Jobs:
         self._slots = slots
         self._ready: deque[dict[str, Any]] = deque()
         self._started: set[int] = set()
-        self._ended: list[_End] = []
-        self._writer: asyncio.Task[None] | None = None
+        self._ends = Together(self._write, ready=self._until_started)
         self._all_started = asyncio.Event()
 
     @property
@@ -79,9 +75,8 @@ class Jobs:
         self.worker_id = worker_id
         wanted = None if queues is None else list(queues)
         again = False
-        if self._writer is not None:
-            # The slots that it frees are then claimed for in the same statement.
-            await asyncio.wait({self._writer}, timeout=PATIENCE)
+        # The slots that finishes under way free are then claimed for in the same statement.
+        await self._ends.idle(PATIENCE)
 
         async def use(connection: db.Connection) -> list[asyncpg.Record]:
             nonlocal again
@@ -111,11 +106,7 @@ class Jobs:
 
         Raises what the driver raises when the database stays away.
         """
-        written = asyncio.get_running_loop().create_future()
-        self._ended.append(_End(job_id, status, delete, written))
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write())
-        await written
+        await self._ends.ask(_End(job_id, status, delete))
 
     def release(self, job_id: int) -> None:
         """Free the slot of a job that ended in another way, such as a retry."""
@@ -150,22 +141,14 @@ class Jobs:
         if back:
             log.info("jobs.given_back", jobs=len(back))
 
-    async def _write(self) -> None:
-        try:
-            while self._ended:
-                if self._ready:
-                    # Short jobs end while the last ones of their claim are being started.
-                    timer = asyncio.get_running_loop().call_later(PATIENCE, self._all_started.set)
-                    await self._all_started.wait()
-                    timer.cancel()
-                for _ in range(TURNS):
-                    await asyncio.sleep(0)
-                batch, self._ended = self._ended, []
-                await self._write_batch(batch)
-        finally:
-            self._writer = None
+    async def _until_started(self) -> None:
+        """Wait a moment while jobs are being started: short ones of the same claim end soon."""
+        if self._ready:
+            timer = asyncio.get_running_loop().call_later(PATIENCE, self._all_started.set)
+            await self._all_started.wait()
+            timer.cancel()
 
-    async def _write_batch(self, batch: list[_End]) -> None:
+    async def _write(self, batch: Sequence[_End]) -> Sequence[None]:
         kept = [end for end in batch if not end.delete]
         gone = [end.job_id for end in batch if end.delete]
         try:
@@ -178,11 +161,6 @@ class Jobs:
                     [end.status for end in kept],
                 )
             )
-        except (asyncpg.PostgresError, *db.CONNECTION_ERRORS) as error:
-            for end in batch:
-                self._started.discard(end.job_id)
-                end.written.set_exception(error)
-        else:
-            for end in batch:
-                self._started.discard(end.job_id)
-                end.written.set_result(None)
+        finally:
+            self._started.difference_update(end.job_id for end in batch)
+        return [None] * len(batch)
