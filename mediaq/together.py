@@ -9,8 +9,11 @@ from typing import Generic, TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
-TURNS = 6
-"""Turns of the event loop that a batch waits for others that are being asked at this moment."""
+QUIET_TURNS = 6
+"""A batch goes out once nobody has asked for so many turns of the event loop, fractions of a ms."""
+
+MOST_TURNS = 400
+"""Or after so many."""
 
 
 class Together(Generic[K, V]):
@@ -50,12 +53,20 @@ class Together(Generic[K, V]):
             while self._asked:
                 if self._ready is not None:
                     await self._ready()
-                for _ in range(TURNS):
-                    await asyncio.sleep(0)
+                await self._until_quiet()
                 batch, self._asked = self._asked, []
                 await self._work_batch(batch)
         finally:
             self._task = None
+
+    async def _until_quiet(self) -> None:
+        quiet, seen = 0, len(self._asked)
+        for _ in range(MOST_TURNS):
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if len(self._asked) == seen else 0
+            seen = len(self._asked)
+            if quiet == QUIET_TURNS:
+                return
 
     async def _work_batch(self, batch: list[tuple[K, asyncio.Future[V]]]) -> None:
         try:

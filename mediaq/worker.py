@@ -98,6 +98,9 @@ class Worker:
         again = request.attempt > 1
         done = await store.done_steps(self.pool, request.request_id) if again else frozenset()
         results = await store.done_results(self.pool, request.request_id) if again else {}
+        if all(step.name in done for step in branch.steps):
+            # As after a crash between the last step and the verdict: nothing is fetched for it.
+            return
         last_told: dict[str, float] = {}
 
         async def record(step: str, made: Made, duration_ms: int) -> None:
