@@ -20,6 +20,7 @@ COMMANDS = {
     "submit": "Submit a file or URL.",
     "status": "Show a request, or the latest ones.",
     "watch": "Follow events as they happen.",
+    "bench": "Measure the queue beside floors and peers on this database.",
     "doctor": "Check this machine and the database, and say what to do.",
 }
 
