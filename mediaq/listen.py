@@ -43,8 +43,9 @@ async def listen(
             connection = await asyncpg.connect(
                 database.dsn.get_secret_value(),
                 timeout=db.CONNECT_TIMEOUT,
-                server_settings={"application_name": name},
+                server_settings={"application_name": name, **db.KEEPALIVES},
             )
+            db.keep_alive(connection)
             closed = asyncio.Event()
             connection.add_termination_listener(lambda _connection, event=closed: event.set())
             for channel in wanted:

@@ -88,8 +88,12 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a command's coroutine; trouble with the database becomes one sentence."""
     try:
         return asyncio.run(main)
+    except asyncio.CancelledError:
+        # By the second signal, which is what Ctrl-C is elsewhere.
+        raise KeyboardInterrupt from None
     except (
         asyncpg.UndefinedTableError,
+        asyncpg.UndefinedFunctionError,
         asyncpg.InvalidSchemaNameError,
         asyncpg.UndefinedColumnError,
     ):
@@ -117,16 +121,22 @@ async def small_pool(database: Database) -> AsyncIterator[db.Pool]:
 
 
 def stop_on_signals() -> asyncio.Event:
-    """Make an event that SIGTERM and SIGINT set; a second SIGINT ends the process as usual."""
+    """Make an event that SIGTERM and SIGINT set; the second one stops now.
+
+    Then the task that called this is cancelled, and with it all that runs; the command ends as
+    an interrupted one.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    main = asyncio.current_task()
 
-    def ask(number: int) -> None:
+    def ask() -> None:
+        if stop.is_set() and main is not None:
+            main.cancel()
         stop.set()
-        loop.remove_signal_handler(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ask, number)
+        loop.add_signal_handler(number, ask)
     return stop
 
 

@@ -12,7 +12,7 @@ import procrastinate
 import structlog
 from procrastinate import exceptions, job_context, worker
 
-from mediaq import db
+from mediaq import db, systemd
 from mediaq.queue.connector import AsyncpgConnector
 from mediaq.queue.pulse import watch
 from mediaq.settings import Database
@@ -137,19 +137,20 @@ async def _work(
                 worker_middleware=[keep_in_mind],
             )
         )
-        stopping = asyncio.create_task(stop.wait())
+        waits = {asyncio.create_task(event.wait()) for event in (stop, connector.broken)}
         pulse = asyncio.create_task(watch(connector, POLL_SECONDS, BEAT_SECONDS))
         try:
-            await asyncio.wait({main, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({main, *waits}, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             # Stop now: do not wait for what runs.
             for task in running:
                 task.cancel()
             raise
         finally:
-            stopping.cancel()
-            pulse.cancel()
-            main.cancel()
+            if stop.is_set():
+                systemd.notify("STOPPING=1")
+            for task in (*waits, pulse, main):
+                task.cancel()
             await asyncio.wait({main})
             if not main.cancelled():
                 main.result()

@@ -44,6 +44,7 @@ class AsyncpgConnector(connector.BaseAsyncConnector):
         self.jobs = Jobs(self._line, slots)
         self.beaten_at = time.monotonic()
         self.error: Exception | None = None
+        self.broken = asyncio.Event()
         self._fetching = False
         self._missed = False
         self._wake: Callable[[], None] = lambda: None
@@ -66,7 +67,7 @@ class AsyncpgConnector(connector.BaseAsyncConnector):
                     arguments["job_id"], arguments["status"], delete=arguments["delete_job"]
                 )
         elif query == engine["update_heartbeat"]:
-            with self._told():
+            with self._vital(), self._told():
                 await self.jobs.beat(arguments["worker_id"])
             self.beaten_at = time.monotonic()
         elif query == engine["retry_job"]:
@@ -154,17 +155,18 @@ class AsyncpgConnector(connector.BaseAsyncConnector):
                     waiting = False
                 await on_notification(channel=channel, payload=payload)
 
-        async with asyncio.TaskGroup() as group:
-            group.create_task(hand_over())
-            group.create_task(
-                listen(
-                    self._database,
-                    names,
-                    on_bell=ring,
-                    on_connect=wake,
-                    name="mediaq worker listen",
+        with self._vital():
+            async with asyncio.TaskGroup() as group:
+                group.create_task(hand_over())
+                group.create_task(
+                    listen(
+                        self._database,
+                        names,
+                        on_bell=ring,
+                        on_connect=wake,
+                        name="mediaq worker listen",
+                    )
                 )
-            )
 
     async def _claim(self, queues: Iterable[str] | None, worker_id: int) -> dict[str, Any]:
         self._fetching = True
@@ -187,3 +189,17 @@ class AsyncpgConnector(connector.BaseAsyncConnector):
         except DRIVER_ERRORS as error:
             self.error = error
             raise translated(error) from error
+
+    @contextmanager
+    def _vital(self) -> Iterator[None]:
+        """Say that the worker is not well when a side task of Procrastinate's fails here.
+
+        Its monitor of them stops watching when the first one returns, as that of periodic tasks
+        does at once where there are none; the worker would go on without heartbeats or bells.
+        """
+        try:
+            yield
+        except Exception as error:
+            self.error = error
+            self.broken.set()
+            raise
