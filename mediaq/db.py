@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 import re
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib import resources
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -27,6 +28,9 @@ CONNECT_TIMEOUT = 10.0
 
 COMMAND_TIMEOUT = 30.0
 """Seconds until a statement is given up, and with it a connection whose packets vanish."""
+
+CLOSE_TIMEOUT = 10.0
+"""Seconds until a pool that is closed drops what has not ended by then."""
 
 CONNECTION_ERRORS = (
     OSError,
@@ -82,8 +86,13 @@ async def pool(
         server_settings={"application_name": name}
         | ({"search_path": search_path} if search_path else {}),
     )
-    async with opened as ready:
-        yield ready
+    await opened
+    try:
+        yield opened
+    finally:
+        # A goodbye waits for an answer, which a connection whose packets vanish never gives.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(opened.close(), CLOSE_TIMEOUT)
 
 
 def keep_alive(connection: Connection) -> None:

@@ -147,6 +147,15 @@ class AsyncpgConnector(connector.BaseAsyncConnector):
 
         self._wake = wake
 
+        first = True
+
+        def connected() -> None:
+            nonlocal first
+            if not first:
+                self._line.suspect()
+            first = False
+            wake()
+
         async def hand_over() -> None:
             nonlocal waiting
             while True:
@@ -163,7 +172,7 @@ class AsyncpgConnector(connector.BaseAsyncConnector):
                         self._database,
                         names,
                         on_bell=ring,
-                        on_connect=wake,
+                        on_connect=connected,
                         name="mediaq worker listen",
                     )
                 )

@@ -36,6 +36,11 @@ class Line:
         self._pool = pool
         self._stop = stop
         self._lost: float | None = None
+        self._suspicious = False
+
+    def suspect(self) -> None:
+        """Take new connections from now on: the listener's, on the same way, was just lost."""
+        self._suspicious = True
 
     async def ride(self, use: Callable[[db.Connection], Awaitable[T]]) -> T:
         """Lend a connection to ``use``, again while the database is away, and return its answer.
@@ -60,11 +65,14 @@ class Line:
             wait = min(wait * 2, RETRY_SECONDS[1])
 
     async def _try(self, use: Callable[[db.Connection], Awaitable[T]]) -> T:
+        if self._suspicious:
+            self._suspicious = False
+            await self._pool.expire_connections()
         connection = await self._pool.acquire(timeout=ANSWER_SECONDS)
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await use(connection)
-        except TimeoutError:
+        except (TimeoutError, asyncio.CancelledError):
             # Not closed but dropped: a dead peer says no goodbye.
             connection.terminate()
             raise
