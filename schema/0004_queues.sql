@@ -23,8 +23,7 @@ CREATE INDEX jobs_due_idx ON mediaq.procrastinate_jobs (scheduled_at)
 -- squawk-ignore require-concurrent-index-creation
 CREATE INDEX jobs_running_idx ON mediaq.procrastinate_jobs (queue_name) WHERE status = 'doing';
 -- squawk-ignore require-concurrent-index-creation
-CREATE INDEX jobs_lock_idx ON mediaq.procrastinate_jobs (lock)
-    WHERE lock IS NOT NULL AND status IN ('todo', 'doing');
+CREATE INDEX jobs_lock_idx ON mediaq.procrastinate_jobs (lock) WHERE lock IS NOT NULL;
 
 -- Rows come and go all the time, so what is dead is a share of few live ones.
 ALTER TABLE mediaq.procrastinate_jobs SET (
@@ -59,7 +58,9 @@ CREATE TRIGGER mediaq_queue_changed AFTER INSERT OR UPDATE OR DELETE ON mediaq.q
 -- would find nothing and sleep.
 --
 -- The table goes from empty to millions of rows within seconds, long before statistics follow: the plan
--- must not depend on them, so what would be wrong on a large table is forbidden.
+-- must not depend on them, so what would be wrong on a large table is forbidden. For the same reason rows
+-- are looked up as id = ANY, never joined, and a status is compared as text where an index of all jobs in
+-- that status must not be taken: on the empty table, where plans are made, it looks as cheap as the key.
 CREATE FUNCTION mediaq.claim_jobs(wanted TEXT[], worker BIGINT, slots INTEGER)
 RETURNS SETOF mediaq.procrastinate_jobs
 LANGUAGE plpgsql
@@ -77,13 +78,15 @@ BEGIN
     -- the request claimed or ended. Whatever the job itself commits makes this durable as well.
     PERFORM set_config('synchronous_commit', 'off', TRUE);
     -- What has become due joins the others and is then claimed by priority. Further ones, by the next claim.
-    IF EXISTS (SELECT FROM procrastinate_jobs WHERE status = 'todo' AND scheduled_at <= now()) THEN
+    -- Asked for by order, not by EXISTS, which took whichever index looked cheap and read all of it.
+    IF (SELECT scheduled_at FROM procrastinate_jobs WHERE status = 'todo' AND scheduled_at IS NOT NULL
+         ORDER BY scheduled_at LIMIT 1) <= now() THEN
         UPDATE procrastinate_jobs SET scheduled_at = NULL
-         WHERE id IN (
+         WHERE id = ANY (ARRAY(
              SELECT id FROM procrastinate_jobs
               WHERE status = 'todo' AND scheduled_at <= now()
               ORDER BY scheduled_at LIMIT greatest(slots, 100)
-                FOR UPDATE SKIP LOCKED);
+                FOR UPDATE SKIP LOCKED));
     END IF;
 
     IF names IS NULL THEN
@@ -128,22 +131,21 @@ BEGIN
                    -- Procrastinate's locks: one job of a lock at a time, in order.
                    AND (j.lock IS NULL OR NOT EXISTS (
                         SELECT FROM procrastinate_jobs AS o
-                         WHERE o.lock = j.lock AND o.status IN ('todo', 'doing') AND (o.status = 'doing'
+                         WHERE o.lock = j.lock AND o.status::text IN ('todo', 'doing') AND (o.status = 'doing'
                             OR o.priority > j.priority OR (o.priority = j.priority AND o.id < j.id))))
                  ORDER BY -(j.priority::bigint), j.id
                  LIMIT quota.free) AS job
              ORDER BY job.rank, job.id
              LIMIT span);
         RETURN QUERY
-            WITH claimed AS (
-                SELECT id FROM procrastinate_jobs
-                 WHERE id = ANY (next_ids) AND status = 'todo'
-                 ORDER BY -(priority::bigint), id
-                 LIMIT slots
-                   FOR UPDATE SKIP LOCKED)
             UPDATE procrastinate_jobs AS j
                SET status = 'doing', worker_id = worker
-              FROM claimed WHERE j.id = claimed.id
+             WHERE j.id = ANY (ARRAY(
+                SELECT id FROM procrastinate_jobs
+                 WHERE id = ANY (next_ids) AND status::text = 'todo'
+                 ORDER BY -(priority::bigint), id
+                 LIMIT slots
+                   FOR UPDATE SKIP LOCKED))
             RETURNING j.*;
         GET DIAGNOSTICS taken = ROW_COUNT;
         slots := slots - taken;
@@ -168,21 +170,22 @@ BEGIN
     PERFORM set_config('synchronous_commit', 'off', TRUE);
     WITH deleted AS (
         DELETE FROM procrastinate_jobs
-         WHERE id = ANY (gone) AND status = 'doing' AND (worker_id = worker OR worker_id IS NULL)
+         WHERE id = ANY (gone) AND status::text = 'doing' AND (worker_id = worker OR worker_id IS NULL)
         RETURNING queue_name),
     updated AS (
         UPDATE procrastinate_jobs AS j
-           SET status = k.status::procrastinate_job_status, abort_requested = FALSE, attempts = attempts + 1
-          FROM unnest(kept, statuses) AS k (id, status)
-         WHERE j.id = k.id AND j.status = 'doing' AND (j.worker_id = worker OR j.worker_id IS NULL)
+           SET status = statuses[array_position(kept, j.id)]::procrastinate_job_status,
+               abort_requested = FALSE, attempts = attempts + 1
+         WHERE j.id = ANY (kept) AND j.status::text = 'doing' AND (j.worker_id = worker OR j.worker_id IS NULL)
         RETURNING queue_name)
     SELECT array_agg(queue_name) INTO ended
       FROM (SELECT queue_name FROM deleted UNION SELECT queue_name FROM updated) AS names;
     -- Where workers wait for a place, one is free.
     PERFORM ring_queue(q.queue) FROM queues AS q
       WHERE q.max_running IS NOT NULL AND NOT q.paused AND q.queue = ANY (ended)
-        AND EXISTS (SELECT FROM procrastinate_jobs AS j
-                     WHERE j.queue_name = q.queue AND j.status = 'todo' AND j.scheduled_at IS NULL);
+        -- Not EXISTS, which may become a join that reads all that waits.
+        AND (SELECT TRUE FROM procrastinate_jobs AS j
+              WHERE j.queue_name = q.queue AND j.status = 'todo' AND j.scheduled_at IS NULL LIMIT 1);
 END;
 $$;
 
