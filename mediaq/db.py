@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 import re
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib import resources
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -27,6 +29,9 @@ CONNECT_TIMEOUT = 10.0
 COMMAND_TIMEOUT = 30.0
 """Seconds until a statement is given up, and with it a connection whose packets vanish."""
 
+CLOSE_TIMEOUT = 10.0
+"""Seconds until a pool that is closed drops what has not ended by then."""
+
 CONNECTION_ERRORS = (
     OSError,
     asyncpg.InterfaceError,
@@ -39,14 +44,28 @@ CONNECTION_ERRORS = (
     asyncpg.TooManyConnectionsError,
 )
 
+KEEPALIVES = {
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+"""With these the server, too, lets go of a session whose client vanished."""
+
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 
 
 @functools.cache
 def queries() -> dict[str, str]:
     """Read ``queries.sql``: the text of each query by its name."""
-    text = (resources.files("mediaq") / "queries.sql").read_text(encoding="utf-8")
+    return named((resources.files("mediaq") / "queries.sql").read_text(encoding="utf-8"))
+
+
+def named(text: str) -> dict[str, str]:
+    """Take a text of queries apart at its ``-- name:`` lines."""
     parts = _NAME.split(text)[1:]
+    if len(set(parts[::2])) < len(parts[::2]):
+        msg = "two queries have the same name"
+        raise ValueError(msg)
     return dict(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))
 
 
@@ -70,8 +89,29 @@ async def pool(
         server_settings={"application_name": name}
         | ({"search_path": search_path} if search_path else {}),
     )
-    async with opened as ready:
-        yield ready
+    await opened
+    try:
+        yield opened
+    finally:
+        # A goodbye waits for an answer, which a connection whose packets vanish never gives.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(opened.close(), CLOSE_TIMEOUT)
+
+
+def keep_alive(connection: Connection) -> None:
+    """Let the kernel ask a silent peer for a sign of life, so that a gateway keeps the way open.
+
+    asyncpg sets no socket options and offers no door to its socket but this one.
+    """
+    transport = getattr(connection, "_transport", None)
+    found = transport.get_extra_info("socket") if transport is not None else None
+    if found is None or found.family == socket.AF_UNIX:
+        return
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
+        # Not every system has all of them.
+        if hasattr(socket, name):
+            found.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 async def set_codecs(connection: Connection) -> None:

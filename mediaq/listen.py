@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable
+from typing import NoReturn
 
 import asyncpg
 import structlog
@@ -43,8 +44,9 @@ async def listen(
             connection = await asyncpg.connect(
                 database.dsn.get_secret_value(),
                 timeout=db.CONNECT_TIMEOUT,
-                server_settings={"application_name": name},
+                server_settings={"application_name": name, **db.KEEPALIVES},
             )
+            db.keep_alive(connection)
             closed = asyncio.Event()
             connection.add_termination_listener(lambda _connection, event=closed: event.set())
             for channel in wanted:
@@ -68,8 +70,8 @@ async def listen(
         wait = min(wait * 2, RETRY_SECONDS[1])
 
 
-async def _ping_until(closed: asyncio.Event, connection: db.Connection) -> None:
-    """Ask for a sign of life now and then; return once the connection is closed.
+async def _ping_until(closed: asyncio.Event, connection: db.Connection) -> NoReturn:
+    """Ask for a sign of life now and then; raise once there is none.
 
     A connection whose packets vanish stays silent and looks open: only a question finds out.
     """
@@ -79,4 +81,5 @@ async def _ping_until(closed: asyncio.Event, connection: db.Connection) -> None:
         except TimeoutError:
             await connection.fetchval(db.queries()["ping"], timeout=PING_SECONDS)
         else:
-            return
+            msg = "the server closed the connection"
+            raise ConnectionResetError(msg)

@@ -60,7 +60,7 @@ SELECT * FROM claimed;
 -- name: register_worker
 INSERT INTO mediaq.workers (host, pid) VALUES ($1, $2) RETURNING worker_id;
 
--- name: beat
+-- name: keep_worker
 -- A worker that was taken for dead and removed is one again.
 INSERT INTO mediaq.workers (worker_id, host, pid) VALUES ($1, $2, $3)
     ON CONFLICT (worker_id) DO UPDATE SET seen_at = clock_timestamp();
@@ -144,6 +144,24 @@ SELECT f.folder FROM unnest($1::uuid[], $2::text[]) AS f (request_id, folder)
 -- name: forget_workers
 DELETE FROM mediaq.workers WHERE seen_at < now() - interval '1 day';
 
+-- name: claim_many
+-- Rows that someone else holds are left for the statement above: a statement that waits for one row
+-- while it holds another could deadlock with a client's bulk update.
+WITH free AS (
+    SELECT request_id FROM public.media_analysis_requests
+     WHERE request_id = ANY ($1) AND status = 'pending' AND (run_after IS NULL OR run_after <= now())
+       FOR NO KEY UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE public.media_analysis_requests AS r
+       SET status = 'processing'
+      FROM free WHERE r.request_id = free.request_id
+    RETURNING r.request_id, attempt, failed_attempts, media_type, media_url, media_path, prompt, options
+), noted AS (
+    INSERT INTO mediaq.attempts (request_id, attempt, worker_id, worker)
+    SELECT request_id, attempt, $2, $3 FROM claimed
+)
+SELECT * FROM claimed;
+
 -- name: done_steps
 SELECT step FROM mediaq.steps WHERE request_id = $1;
 
@@ -202,6 +220,18 @@ UPDATE public.media_analysis_requests
    SET status = 'completed', error_message = NULL, error_details = '{}'
  WHERE request_id = $1 AND attempt = $2 AND status = 'processing'
 RETURNING TRUE;
+
+-- name: complete_many
+-- As claim_many with regard to rows that someone else holds.
+WITH free AS (
+    SELECT r.request_id FROM public.media_analysis_requests AS r
+      JOIN unnest($1::uuid[], $2::integer[]) AS ended (request_id, attempt) USING (request_id)
+     WHERE r.attempt = ended.attempt AND r.status = 'processing'
+       FOR NO KEY UPDATE OF r SKIP LOCKED)
+UPDATE public.media_analysis_requests AS r
+   SET status = 'completed', error_message = NULL, error_details = '{}'
+  FROM free WHERE r.request_id = free.request_id
+RETURNING r.request_id;
 
 -- name: fail
 UPDATE public.media_analysis_requests
@@ -445,3 +475,24 @@ SELECT pg_notify($1, '');
 
 -- name: ping
 SELECT 1;
+
+-- name: claim_jobs
+SELECT id, status, task_name, priority, lock, queueing_lock, args, scheduled_at, queue_name,
+       attempts, worker_id
+  FROM mediaq.claim_jobs($1, $2, $3);
+
+-- name: finish_jobs
+SELECT mediaq.finish_jobs($1, $2, $3, $4);
+
+-- name: give_back_jobs
+SELECT mediaq.give_back_jobs($1, $2);
+
+-- name: beat
+-- Another worker may have removed our row while the database or we were away: put it back.
+INSERT INTO mediaq.procrastinate_workers (id) OVERRIDING SYSTEM VALUE VALUES ($1)
+ON CONFLICT (id) DO UPDATE SET last_heartbeat = now();
+
+-- name: adopt_jobs
+-- With that row, the jobs that run here lost our name.
+UPDATE mediaq.procrastinate_jobs SET worker_id = $1
+ WHERE id = ANY ($2) AND status = 'doing' AND worker_id IS NULL;

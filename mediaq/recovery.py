@@ -102,7 +102,7 @@ class Keeper:
     async def beat(self) -> None:
         """Give a sign of life."""
         me, now = self.me, time.monotonic()
-        await self.pool.execute(db.queries()["beat"], me.worker_id, me.host, me.pid)
+        await self.pool.execute(db.queries()["keep_worker"], me.worker_id, me.host, me.pid)
         if now - self._beaten > 2 * self.heartbeat:
             # The start, or the database was away, or this process stood still. The others may have
             # been kept from beating as well: give them the time to before any counts as dead.

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
 
-from mediaq import db
+from mediaq import db, recovery
 from mediaq.errors import Unavailable
-from mediaq.kit import Storage
+from mediaq.storage.local import LocalStorage
 
 REMOVE_FILES = "mediaq.remove_files"
 """The task's name, as the database's trigger queues it."""
+
+SWEEP_SECONDS = 3600.0
+"""How often files without a row are looked for, and how old they must be to be removed."""
 
 log = structlog.get_logger()
 
@@ -23,7 +28,7 @@ class Removal:
     """What the removals of this process share."""
 
     pool: db.Pool
-    storage: Storage
+    storage: LocalStorage
 
     async def remove_files(self, request_ids: Sequence[str]) -> None:
         """Remove everything stored for these requests, if it is there.
@@ -43,3 +48,21 @@ class Removal:
         if stuck is not None:
             raise stuck
         log.info("files.removed", requests=len(asked))
+
+    async def keep_swept(self, longest_attempt: float) -> None:
+        """Remove stored files that no row points to, as a crash leaves them, for ever."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            with suppress(*db.CONNECTION_ERRORS, TimeoutError, Unavailable):
+                await self.sweep(SWEEP_SECONDS, longest_attempt)
+
+    async def sweep(self, grace: float, longest_attempt: float) -> None:
+        """Remove files without a row, and workspaces, untouched for ``grace`` seconds.
+
+        A workspace may be quiet for as long as an attempt may last.
+        """
+        await self.storage.remove_old_workspaces(grace + longest_attempt)
+        folders = await self.storage.output_folders(grace)
+        for folder in await recovery.unreferenced(self.pool, folders):
+            await self.storage.remove_path(folder)
+            log.warning("files.swept", folder=folder)

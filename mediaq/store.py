@@ -51,8 +51,11 @@ async def claim(
     version), the request fails here: whoever asked is told, and no worker meets it again.
     """
     row = await connection.fetchrow(db.queries()["claim"], request_id, worker_id, worker)
-    if row is None:
-        return None
+    return None if row is None else await claimed(connection, row)
+
+
+async def claimed(connection: db.Executor, row: asyncpg.Record) -> Request | None:
+    """Read the row of a claim; None when it failed here."""
     # A null stands for the default.
     given = {key: value for key, value in row["options"].items() if value is not None}
     try:
@@ -60,7 +63,9 @@ async def claim(
     except ValidationError as error:
         message = f"the options cannot be read: {error.errors()[0]['msg']}"
         details = {"class": "Rejected", "step": "claim", "attempt": row["attempt"]}
-        await connection.execute(db.queries()["fail"], request_id, row["attempt"], message, details)
+        await connection.execute(
+            db.queries()["fail"], row["request_id"], row["attempt"], message, details
+        )
         return None
     return Request.model_validate(dict(row) | {"options": options})
 

@@ -14,6 +14,7 @@ from typing import Concatenate, ParamSpec
 import structlog
 
 from mediaq import db, store
+from mediaq.crowd import Crowd
 from mediaq.errors import MediaqError, Rejected, Unavailable
 from mediaq.model import Request
 from mediaq.settings import Settings
@@ -35,10 +36,11 @@ class Verdicts:
 
     settings: Settings
     pool: db.Pool
+    crowd: Crowd
 
     async def complete(self, request: Request) -> None:
         """Record that everything is done."""
-        await self._insist(store.complete, request)
+        await self._insist(self.crowd.complete, request)
         log.info("attempt.completed")
 
     async def give_back(self, request: Request) -> None:

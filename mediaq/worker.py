@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,10 +15,11 @@ from uuid import UUID
 import structlog
 
 from mediaq import branches, db, fetch, pipeline, recovery, store
+from mediaq.crowd import Crowd
 from mediaq.errors import Unavailable
-from mediaq.kit import Kit, Media, Work
+from mediaq.kit import Branch, Kit, Media, Work
 from mediaq.listen import listen
-from mediaq.model import Made, Request
+from mediaq.model import Made, MediaType, Request
 from mediaq.recovery import Identity
 from mediaq.settings import Database, Settings
 from mediaq.storage.local import LocalStorage
@@ -29,9 +30,6 @@ ANALYSE = "mediaq.analyse"
 
 PROGRESS_SECONDS = 0.5
 """Least time between two progress events of one step."""
-
-FILE_SWEEP_SECONDS = 3600.0
-"""How often files without a row are looked for, and how old they must be to be removed."""
 
 log = structlog.get_logger()
 
@@ -54,7 +52,12 @@ class Worker:
     storage: LocalStorage
     media: Media
     me: Identity
-    _running: dict[UUID, _Held] = field(default_factory=dict)
+    branch_of: Callable[[MediaType], Branch] = branches.of
+    crowd: Crowd = field(init=False)
+    _running: dict[UUID, _Held] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "crowd", Crowd(self.pool, self.me))
 
     async def attempt(self, request_id: str) -> None:
         """Make one attempt at a request and record how it ended.
@@ -62,9 +65,7 @@ class Worker:
         Returns quietly when there is nothing to do: the row is gone, ended, running or not due.
         Raises only when the verdict could not be recorded.
         """
-        request = await store.claim(
-            self.pool, UUID(request_id), worker_id=self.me.worker_id, worker=str(self.me)
-        )
+        request = await self._claim(UUID(request_id))
         if request is None:
             log.debug("attempt.skipped", request_id=request_id)
             return
@@ -75,7 +76,7 @@ class Worker:
             await self._attempt(request)
 
     async def _attempt(self, request: Request) -> None:
-        verdicts = Verdicts(self.settings, self.pool)
+        verdicts = Verdicts(self.settings, self.pool, self.crowd)
         seconds = request.options.timeout_seconds or self.settings.attempt_timeout
         limit = asyncio.timeout(seconds)
         verdict = partial(verdicts.complete, request)
@@ -152,24 +153,26 @@ class Worker:
                 )
             )
 
-    async def sweep_files(self) -> None:
-        """Remove stored files that no row points to, as a crash leaves them, for ever."""
-        while True:
-            await asyncio.sleep(FILE_SWEEP_SECONDS)
-            with suppress(*db.CONNECTION_ERRORS, TimeoutError, Unavailable):
-                await self.sweep_files_once(FILE_SWEEP_SECONDS)
-
-    async def sweep_files_once(self, grace: float) -> None:
-        """Remove files without a row that were not touched for ``grace`` seconds."""
-        await self.storage.remove_old_workspaces(grace + self.settings.attempt_timeout)
-        folders = await self.storage.output_folders(grace)
-        for folder in await recovery.unreferenced(self.pool, folders):
-            await self.storage.remove_path(folder)
-            log.warning("files.swept", folder=folder)
+    async def _claim(self, request_id: UUID) -> Request | None:
+        claim = asyncio.ensure_future(self.crowd.claim(request_id))
+        try:
+            return await asyncio.shield(claim)
+        except asyncio.CancelledError:
+            # The worker stops at this moment: what it may have claimed goes back.
+            request = await claim
+            if request is not None:
+                await Verdicts(self.settings, self.pool, self.crowd).give_back(request)
+            raise
 
     async def _run(self, request: Request) -> None:
-        branch = branches.of(request.media_type)
-        done = await store.done_steps(self.pool, request.request_id)
+        branch = self.branch_of(request.media_type)
+        # A first attempt finds nothing: two questions less for the common case.
+        again = request.attempt > 1
+        done = await store.done_steps(self.pool, request.request_id) if again else frozenset()
+        results = await store.done_results(self.pool, request.request_id) if again else {}
+        if all(step.name in done for step in branch.steps):
+            # As after a crash between the last step and the verdict: nothing is fetched for it.
+            return
         last_told: dict[str, float] = {}
 
         async def record(step: str, made: Made, duration_ms: int) -> None:
@@ -197,18 +200,8 @@ class Worker:
             source, title = await self._source(request, workspace)
             await pipeline.run(
                 branch,
-                Work(
-                    request=request,
-                    source=source,
-                    title=title,
-                    results=await store.done_results(self.pool, request.request_id),
-                ),
-                Kit(
-                    media=self.media,
-                    storage=self.storage,
-                    workspace=workspace,
-                    progress=progress,
-                ),
+                Work(request, source, title, results),
+                Kit(self.media, self.storage, workspace, progress),
                 done=done,
                 record=record,
                 tell=tell,

@@ -97,8 +97,12 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a command's coroutine; trouble with the database becomes one sentence."""
     try:
         return asyncio.run(main)
+    except asyncio.CancelledError:
+        # By the second signal, which is what Ctrl-C is elsewhere.
+        raise KeyboardInterrupt from None
     except (
         asyncpg.UndefinedTableError,
+        asyncpg.UndefinedFunctionError,
         asyncpg.InvalidSchemaNameError,
         asyncpg.UndefinedColumnError,
     ):
@@ -126,16 +130,22 @@ async def small_pool(database: Database) -> AsyncIterator[db.Pool]:
 
 
 def stop_on_signals() -> asyncio.Event:
-    """Make an event that SIGTERM, SIGHUP and SIGINT set; a second one ends as usual."""
+    """Make an event that SIGTERM, SIGHUP and SIGINT set; the second one stops now.
+
+    Then the task that called this is cancelled, and with it all that runs; the command ends as
+    an interrupted one.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    main = asyncio.current_task()
 
-    def ask(number: int) -> None:
+    def ask() -> None:
+        if stop.is_set() and main is not None:
+            main.cancel()
         stop.set()
-        loop.remove_signal_handler(number)
 
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        loop.add_signal_handler(number, ask, number)
+        loop.add_signal_handler(number, ask)
     return stop
 
 
@@ -204,10 +214,11 @@ async def serve_worker(
         me = await recovery.register(pool)
         worker = Worker(read, pool, storage, LocalMedia(read.decode_timeout), me)
         keeper = recovery.Keeper(pool, me, read.heartbeat, read.stalled_after)
+        removal = Removal(pool, storage)
         tasks: dict[str, queue.Task] = {
             ANALYSE: worker.attempt,
             delivery.DELIVER: delivery.Delivery(read, pool, signers).deliver,
-            REMOVE_FILES: Removal(pool, storage).remove_files,
+            REMOVE_FILES: removal.remove_files,
         }
         ready(worker)
         await beside(
@@ -223,6 +234,6 @@ async def serve_worker(
             ),
             keeper.run(worker.end_superseded),
             worker.watch(database),
-            worker.sweep_files(),
+            removal.keep_swept(read.attempt_timeout),
         )
         await recovery.unregister(pool, me)

@@ -9,7 +9,10 @@ from mediaq.cli import wiring
 from mediaq.settings import Database, Settings
 
 
-@click.command("worker", help="Run a worker until SIGTERM or Ctrl-C.")
+@click.command(
+    "worker",
+    help="Run a worker until SIGTERM or Ctrl-C; the second one does not wait for what runs.",
+)
 @click.option(
     "--queues", help="Queues to serve, separated by commas; default MEDIAQ_QUEUES or all."
 )
@@ -18,11 +21,17 @@ from mediaq.settings import Database, Settings
     type=click.IntRange(1, 64),
     help="Requests to run at once; default MEDIAQ_CONCURRENCY or 2.",
 )
-def command(queues: str | None, concurrency: int | None) -> None:
+@click.option(
+    "--drain-timeout",
+    type=click.FloatRange(min=0),
+    help="Seconds that running requests get when it stops; default MEDIAQ_DRAIN_TIMEOUT or 30.",
+)
+def command(queues: str | None, concurrency: int | None, drain_timeout: float | None) -> None:
     """Run jobs."""
     given = {
         "queues": queues and tuple(name.strip() for name in queues.split(",") if name.strip()),
         "concurrency": concurrency,
+        "drain_timeout": drain_timeout,
     }
     with wiring.opened() as (read, database):
         wiring.run(_serve(wiring.override(read, given), database))

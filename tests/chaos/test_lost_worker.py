@@ -17,6 +17,7 @@ import pytest
 from mediaq import db, events, queue, recovery, store
 from mediaq.events import Bells
 from mediaq.model import TERMINAL
+from mediaq.removal import Removal
 from mediaq.settings import Database, Settings
 from mediaq.views import Detail
 from tests.conftest import Ended, Insert, claim, working
@@ -124,7 +125,7 @@ async def test_a_killed_workers_request_goes_on_elsewhere_and_makes_each_thing_o
         await reached(process)
     async with working(quick, database) as worker:
         assert (await ended(request_id)).event == "completed"
-        await worker.sweep_files_once(0)
+        await Removal(pool, worker.storage).sweep(0, 0)
     detail = await read(pool, request_id)
     assert [attempt.outcome for attempt in detail.attempts] == ["lost", "completed"]
     assert len({attempt.worker for attempt in detail.attempts}) == 2
@@ -296,10 +297,10 @@ async def test_files_without_a_row_are_swept_and_those_with_one_stay(
         orphan.mkdir(parents=True)
         left = worker.storage.temp / "left"
         left.mkdir()
-        await worker.sweep_files_once(3600)
+        await Removal(pool, worker.storage).sweep(3600, 0)
         assert stray.exists()
         assert orphan.exists()
-        await worker.sweep_files_once(-settings.attempt_timeout)
+        await Removal(pool, worker.storage).sweep(0, 0)
         assert not stray.exists()
         assert not orphan.parent.exists()
         assert not left.exists()

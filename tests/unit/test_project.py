@@ -49,14 +49,18 @@ def test_every_named_query_is_used() -> None:
         assert f'"{name}"' in text, name
 
 
-def test_a_trigger_on_a_table_is_made_in_one_file_only() -> None:
-    """What stands INSTEAD OF writing to a view starts nothing and may stand with its view."""
-    files = [
-        file.name
+def test_the_triggers_of_the_flow_stand_in_one_file() -> None:
+    """Others start nothing: INSTEAD OF writing to a view, or waking workers of a queue."""
+    made = {
+        (file.name, table)
         for file in (ROOT / "schema").glob("*.sql")
-        if re.search(r"^CREATE TRIGGER \w+ (?!INSTEAD OF )", file.read_text(), re.MULTILINE)
-    ]
-    assert files == ["0003_flow.sql"]
+        for how, table in re.findall(
+            r"^CREATE TRIGGER \w+\s+([A-Z ]+?) ON ([\w.]+)", file.read_text(), re.MULTILINE
+        )
+        if not how.startswith("INSTEAD OF")
+    }
+    assert {file for file, table in made if table != "mediaq.queues"} == {"0003_flow.sql"}
+    assert ("0004_queues.sql", "mediaq.queues") in made
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
