@@ -58,7 +58,7 @@ async def serve(
     queues: Sequence[str],
     concurrency: int,
     drain_timeout: float,
-    heartbeat: float = BEAT_SECONDS,
+    heartbeat: float,
     stop: asyncio.Event,
 ) -> None:
     """Run jobs of the named ``tasks`` until ``stop`` is set.
