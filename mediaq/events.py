@@ -81,6 +81,12 @@ async def of_request(
                 await asyncio.wait_for(rung.wait(), _LOOK_ANYWAY)
 
 
+async def last_of_request(pool: db.Pool, request_id: UUID) -> int:
+    """Number the last event of a request so far; 0 when it has none."""
+    last: int = await pool.fetchval(db.queries()["last_event_of_request"], request_id)
+    return last
+
+
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """A place in the feed of all events; rows sort by transaction first, then by id."""

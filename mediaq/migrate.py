@@ -127,7 +127,10 @@ async def _compare(connection: db.Connection) -> list[tuple[Migration, State]]:
     for migration in migrations():
         sha256 = applied.pop((migration.namespace, migration.name), None)
         if sha256 not in {None, migration.sha256}:
-            msg = f"{migration} was changed after it was applied; restore it and add a new file"
+            msg = (
+                f"{migration} differs from the file that made this database:"
+                " it was made by another build of mediaq"
+            )
             raise Rejected(msg)
         states.append((migration, "pending" if sha256 is None else "applied"))
     if applied:

@@ -385,6 +385,9 @@ SELECT event_id, request_id, event, status, media_type, attempt, at, error, data
  ORDER BY event_id
  LIMIT $3;
 
+-- name: last_event_of_request
+SELECT coalesce(max(event_id), 0) FROM mediaq.events WHERE request_id = $1;
+
 -- name: feed
 -- Rows of transactions that began after the oldest one still running are not settled: another row
 -- may yet appear before them.

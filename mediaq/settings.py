@@ -26,6 +26,9 @@ from mediaq.errors import Rejected
 
 GIB = 1024**3
 
+QUEUES = ("video", "audio", "document", "auto", "files", "webhooks")
+"""Each media type is a queue; the others remove the files of deleted requests and call webhooks."""
+
 _PREFIX = "MEDIAQ_"
 
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -198,6 +201,15 @@ class Settings(BaseSettings):
     def _by_path_separator(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(Path(part) for part in value.split(os.pathsep) if part)
+        return value
+
+    @field_validator("queues")
+    @classmethod
+    def _known_queues(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in QUEUES:
+                msg = f"there is no queue {name!r}; the queues are {', '.join(QUEUES)}"
+                raise ValueError(msg)
         return value
 
     @field_validator("home", "storage_dir")

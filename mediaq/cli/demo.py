@@ -145,18 +145,19 @@ async def _submit(console: Console, database: Database, path: str) -> tuple[Deta
 
 def _report(console: Console, database: Database, detail: Detail, url: str, *, keep: bool) -> None:
     console.print()
-    console.print(show.detail(detail))
+    console.print(show.detail(detail), soft_wrap=True)
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     table.add_row("status", Text(f"{url}/api/media/status/{detail.request_id}"))
     table.add_row("list", Text(f"{url}/api/media/requests"))
     table.add_row("health", Text(f"{url}/health"))
-    if database.psql:
-        table.add_row("psql", Text(database.psql))
     console.print()
-    console.print(table)
+    console.print(table, soft_wrap=True)
     if keep:
+        if database.psql:
+            # In one piece, to be copied.
+            console.print(Text(database.psql), soft_wrap=True)
         console.print("\nServing until Ctrl-C.")
     else:
         console.print(

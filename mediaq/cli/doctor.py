@@ -108,7 +108,8 @@ async def _database(database: Database) -> list[Check]:
         checks.append(schema)
         if schema.ok:
             alive = await recovery.workers_alive(pool)
-            checks.append(Check("workers", True, f"{alive} running"))
+            seen = f"{alive} running" if alive else "none runs; start one with `mediaq worker`"
+            checks.append(Check("workers", True, seen))
         checks.append(await _bell(database, pool))
     return checks
 

@@ -136,7 +136,7 @@ def listing(requests: Sequence[RequestView]) -> Table:
             str(request.request_id),
             coloured(request.status),
             request.media_type,
-            Text(request.media_path or request.media_url or ""),
+            Text(PurePath(request.media_path or request.media_url or "").name),
             f"{request.created_at:%m-%d %H:%M:%S}",
             duration(request.processing_time_ms),
         )

@@ -55,7 +55,7 @@ async def show_one(database: Database, request_id: UUID, *, as_json: bool) -> No
     if as_json:
         click.echo(detail)
     else:
-        show.console().print(show.detail(Detail.model_validate_json(detail)))
+        show.console().print(show.detail(Detail.model_validate_json(detail)), soft_wrap=True)
 
 
 async def _rows(

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import uuid
 from pathlib import Path
 from typing import Any, get_args
 
+import asyncpg
 import click
 from pydantic import ValidationError
 
-from mediaq import events, recovery, store
+from mediaq import db, events, recovery, store
 from mediaq.cli import EXIT_FAILED, show, wiring
 from mediaq.cli.status import show_one
 from mediaq.errors import Rejected, Unavailable
-from mediaq.model import Accepted, MediaType, NewRequest, Options
+from mediaq.model import TERMINAL, Accepted, MediaType, NewRequest, Options, Status
 from mediaq.settings import Database, Settings
 from mediaq.storage.local import LocalStorage
+
+TEXTS = {"grid", "format"}
+"""Options whose values are texts, also when they look like numbers."""
+
+POLL_SECONDS = 0.5
 
 NO_WORKER = "No worker is running: this waits until one is (`mediaq worker`, or `mediaq up`)."
 
@@ -77,8 +84,12 @@ def parse_options(pairs: tuple[str, ...]) -> dict[str, Any]:
         if not equals:
             msg = f"an option is written NAME=VALUE, not {pair!r}"
             raise Rejected(msg)
+        if name not in Options.model_fields:
+            known = ", ".join(sorted(Options.model_fields))
+            msg = f'unknown option "{name}"; the options are {known}'
+            raise Rejected(msg)
         try:
-            values[name] = json.loads(value)
+            values[name] = value if name in TEXTS else json.loads(value)
         except ValueError:
             values[name] = value
     try:
@@ -121,9 +132,25 @@ async def _submit(database: Database, new: NewRequest, *, wait: bool, as_json: b
             return 0
         # Progress is for people: scripts read stdout.
         console = show.console(stderr=True)
-        if not await recovery.workers_alive(pool):
-            console.print(NO_WORKER)
-        happening = events.of_request(pool, bells, accepted.request_id)
-        last = await show.follow(console, happening)
-    await show_one(database, accepted.request_id, as_json=as_json)
-    return 0 if last.event == "completed" else EXIT_FAILED
+        console.print(f"request {accepted.request_id}")
+        try:
+            if not await recovery.workers_alive(pool):
+                console.print(NO_WORKER)
+            happening = events.of_request(pool, bells, accepted.request_id)
+            last: str | None = (await show.follow(console, happening)).event
+        except asyncpg.InsufficientPrivilegeError:
+            # A client's role may read the four tables, and not what is in schema mediaq.
+            last = await _poll(pool, accepted)
+            click.echo(json.dumps({"status": last}) if as_json else last)
+        else:
+            await show_one(database, accepted.request_id, as_json=as_json)
+    return 0 if last == "completed" else EXIT_FAILED
+
+
+async def _poll(pool: db.Pool, accepted: Accepted) -> Status | None:
+    """Wait until the request has ended, by looking again and again."""
+    while True:
+        status = await store.request_status(pool, accepted.request_id)
+        if status is None or status in TERMINAL:
+            return status
+        await asyncio.sleep(POLL_SECONDS)

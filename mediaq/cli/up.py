@@ -23,7 +23,11 @@ def command() -> None:
 
 async def _up(read: Settings, database: Database) -> None:
     log = structlog.get_logger()
-    await migrate.migrate(database, tell=lambda name: log.info("migration.applied", name=name))
+    applied = await migrate.migrate(
+        database, tell=lambda name: log.debug("migration.applied", name=name)
+    )
+    if applied:
+        log.info("schema.migrated", files=len(applied))
     stop = wiring.stop_on_signals()
     await wiring.together(
         wiring.serve_api(

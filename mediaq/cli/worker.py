@@ -6,7 +6,8 @@ import click
 import structlog
 
 from mediaq.cli import wiring
-from mediaq.settings import Database, Settings
+from mediaq.errors import Rejected
+from mediaq.settings import QUEUES, Database, Settings
 
 
 @click.command(
@@ -28,8 +29,12 @@ from mediaq.settings import Database, Settings
 )
 def command(queues: str | None, concurrency: int | None, drain_timeout: float | None) -> None:
     """Run jobs."""
+    wanted = tuple(name.strip() for name in (queues or "").split(",") if name.strip())
+    if unknown := set(wanted) - set(QUEUES):
+        msg = f"there is no queue {min(unknown)!r}; the queues are {', '.join(QUEUES)}"
+        raise Rejected(msg)
     given = {
-        "queues": queues and tuple(name.strip() for name in queues.split(",") if name.strip()),
+        "queues": wanted or None,
         "concurrency": concurrency,
         "drain_timeout": drain_timeout,
     }

@@ -199,10 +199,16 @@ def _trouble(name: str, code: int | None, log: deque[str]) -> Rejected | Unavail
             msg = f"the process decoding {name} was killed from outside"
             return Unavailable(msg, signal=signal.Signals(number).name)
         try:
-            what = signal.Signals(number).name
+            crash = signal.Signals(number).name
         except ValueError:
-            what = f"signal {number}"
-        msg = f"{name} made the decoder crash ({what})"
-        return Rejected(msg, signal=what, ffmpeg=list(log))
-    msg = f"the decoder gave no answer about {name}"
+            crash = f"signal {number}"
+        msg = f"{name} made the decoder crash ({crash})"
+        return Rejected(msg, signal=crash, ffmpeg=list(log))
+    # Python says last what ended it; that is a fault of ours or of a library, not of the input.
+    said = log[-1] if log and re.match(r"\w+(\.\w+)*(Error|Exception)\b", log[-1]) else ""
+    msg = (
+        f"the decoder itself failed on {name}: {said}"
+        if said
+        else f"the decoder gave no answer about {name}"
+    )
     return Rejected(msg, exit_code=code, ffmpeg=list(log))

@@ -207,7 +207,11 @@ async def test_status_shows_the_calls_of_a_webhook(
     ("words", "code", "sentence"),
     [
         (("submit", "/nowhere.mp4"), 2, "there is no file /nowhere.mp4"),
-        (("submit", "/x", "--remote", "-o", "grids=1"), 2, "option grids: Extra inputs"),
+        (
+            ("submit", "/x", "--remote", "-o", "grids=1"),
+            2,
+            'unknown option "grids"; the options are exact',
+        ),
         (("submit", "/x", "--remote", "-o", "grid"), 2, "an option is written NAME=VALUE"),
         (("status", str(UUID(int=0))), 2, "no request has the id 0000"),
         (("watch", str(UUID(int=0))), 2, "no request has the id 0000"),

@@ -124,7 +124,7 @@ async def test_several_migrations_at_once_apply_each_file_once(empty_database: D
 
 async def test_a_changed_file_is_refused_by_name(database: Database, pool: db.Pool) -> None:
     await pool.execute("UPDATE mediaq.migrations SET sha256 = 'x' WHERE name = '0003_flow.sql'")
-    with pytest.raises(Rejected, match=r"mediaq/0003_flow.sql was changed"):
+    with pytest.raises(Rejected, match=r"mediaq/0003_flow.sql differs from the file that made"):
         await migrate.migrate(database, tell=lambda _: None)
 
 
