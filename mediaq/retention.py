@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+import random
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from datetime import timedelta
+
+import structlog
 
 from mediaq import db
 from mediaq.settings import Settings
+
+log = structlog.get_logger()
+
+CLEAN_SECONDS = 3600.0
+"""Longest time between two rounds of a worker."""
 
 BATCH = 1000
 """Rows removed in one transaction: clients and workers get their turn in between."""
@@ -61,6 +71,17 @@ async def clean(pool: db.Pool, kept: Keep, *, dry_run: bool = False) -> Removed:
         jobs=await _remove(pool, "remove_jobs", kept.jobs),
         workers=await _remove(pool, "remove_workers", kept.workers),
     )
+
+
+async def keep_clean(pool: db.Pool, kept: Keep) -> None:
+    """Clean now and then, for ever; each worker does, and they do not get in each other's way."""
+    while True:
+        # With jitter, so that workers that were started together do not clean together.
+        await asyncio.sleep(CLEAN_SECONDS * random.uniform(0.5, 1))  # noqa: S311 - no secret
+        with suppress(*db.CONNECTION_ERRORS, TimeoutError):
+            removed = await clean(pool, kept)
+            if removed != Removed(0, 0, 0, 0):
+                log.info("retention.cleaned", **asdict(removed))
 
 
 async def _count(pool: db.Pool, query: str, age: timedelta | None) -> int:

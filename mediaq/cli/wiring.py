@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
@@ -195,7 +195,7 @@ async def serve_worker(
     read: Settings, database: Database, stop: asyncio.Event, ready: Callable[[Worker], None]
 ) -> None:
     """Open what a worker needs and run jobs until ``stop`` is set."""
-    from mediaq import delivery, queue, recovery
+    from mediaq import delivery, queue, recovery, retention
     from mediaq.media.local import LocalMedia
     from mediaq.removal import REMOVE_FILES, Removal
     from mediaq.storage.local import LocalStorage
@@ -235,5 +235,8 @@ async def serve_worker(
             keeper.run(worker.end_superseded),
             worker.watch(database),
             removal.keep_swept(read.attempt_timeout),
+            retention.keep_clean(pool, retention.keep(read)),
         )
-        await recovery.unregister(pool, me)
+        # Where the database is away, the sweep of others finds out by itself.
+        with suppress(*db.CONNECTION_ERRORS, TimeoutError):
+            await recovery.unregister(pool, me)

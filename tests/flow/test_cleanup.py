@@ -180,3 +180,17 @@ async def test_hot_tables_are_vacuumed_before_a_fifth_of_them_is_dead(pool: db.P
         *("procrastinate_jobs", "procrastinate_events", "events", "media_analysis_requests"),
     ):
         assert float(found[name]["autovacuum_vacuum_scale_factor"]) < 0.1
+
+
+async def test_a_worker_cleans_now_and_then(
+    pool: db.Pool, insert: Insert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "CLEAN_SECONDS", 0.01)
+    for status in ("completed", "pending"):
+        await bring(pool, insert, status)
+    kept = Keep(requests=timedelta(0), events=DAY, jobs=DAY, workers=DAY)
+    cleaning = asyncio.create_task(retention.keep_clean(pool, kept))
+    while await pool.fetchval("SELECT count(*) FROM media_analysis_requests") > 1:  # noqa: ASYNC110 - rows tell it
+        await asyncio.sleep(0.01)
+    cleaning.cancel()
+    assert await pool.fetchval("SELECT status FROM media_analysis_requests") == "pending"
