@@ -139,6 +139,9 @@ async def test_a_stopped_server_holds_up_jobs_and_loses_none(
             await breakable.start()
             await defer(breakable.database, *(f"later {number}" for number in range(20)))
             await tasks.seen(*(f"later {number}" for number in range(20)))
+            # The jobs may have been found before the listener is back.
+            while not any(entry["event"] == "listener.recovered" for entry in logs):  # noqa: ASYNC110 - the log tells it
+                await asyncio.sleep(0.01)
     assert set(tasks.ran.values()) == {1}
     await nothing_left(breakable.database)
     told = [entry["event"] for entry in logs]
