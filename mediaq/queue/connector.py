@@ -158,6 +158,8 @@ class AsyncpgConnector(connector.BaseAsyncConnector):
             if not first:
                 self._line.suspect()
             first = False
+            # A fetch that is under way may have looked before what was not heard came in.
+            self._missed = self._missed or self._fetching
             wake()
 
         async def hand_over() -> None:
