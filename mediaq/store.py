@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from mediaq import db
 from mediaq.errors import Rejected
@@ -40,6 +40,16 @@ async def insert_request(connection: db.Executor, new: NewRequest) -> Accepted:
         msg = "this idempotency key was used for another request; take a new key for a new request"
         raise Rejected(msg)
     return Accepted(**dict(row), replayed=row["request_id"] != own)
+
+
+async def refused_part(
+    connection: db.Executor, options: JsonValue, sentence: str
+) -> tuple[str, ...]:
+    """Find what a refusal is about: ``("options", "grid")``; empty when it is not the options."""
+    row = await connection.fetchrow(db.queries()["refused_option"], options, sentence)
+    if row is None:
+        return ()
+    return ("options",) if row["option"] is None else ("options", row["option"])
 
 
 async def claim(

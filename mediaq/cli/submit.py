@@ -11,7 +11,6 @@ from typing import Any, get_args
 
 import asyncpg
 import click
-from pydantic import ValidationError
 
 from mediaq import db, events, recovery, store
 from mediaq.cli import EXIT_FAILED, show, wiring
@@ -74,9 +73,9 @@ def command(
 
 
 def parse_options(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """Read ``NAME=VALUE`` pairs, VALUE as JSON or else as text.
+    """Read ``NAME=VALUE`` pairs, VALUE as JSON or else as text; what it may be the database says.
 
-    Raises :class:`Rejected` that names the first that does not fit.
+    Raises :class:`Rejected` that names the first that is no option.
     """
     values: dict[str, Any] = {}
     for pair in pairs:
@@ -92,13 +91,7 @@ def parse_options(pairs: tuple[str, ...]) -> dict[str, Any]:
             values[name] = value if name in TEXTS else json.loads(value)
         except ValueError:
             values[name] = value
-    try:
-        return Options.model_validate(values).model_dump(exclude_unset=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = f"option {first['loc'][0]}: " if first["loc"] else ""
-        msg = f"{where}{first['msg'].removeprefix('Value error, ')}"
-        raise Rejected(msg) from None
+    return values
 
 
 def place(read: Settings, file: Path) -> Path:
