@@ -872,29 +872,37 @@ async def fails_with(
 # The server itself
 
 
-async def test_serving_tells_its_address_and_stops_when_asked(pool: db.Pool, bells: Bells) -> None:
+@asynccontextmanager
+async def served(pool: db.Pool, bells: Bells) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """An API that serves as `mediaq api` does: its address, and what stops it."""
     stop, url = asyncio.Event(), asyncio.get_running_loop().create_future()
-    serving_ = asyncio.create_task(
+    task = asyncio.create_task(
         app.serve(Context(pool, bells), host="127.0.0.1", port=0, stop=stop, ready=url.set_result)
     )
-    async with aiohttp.ClientSession() as session, session.get(f"{await url}/health") as response:
-        assert response.status == 200
-    stop.set()
-    await serving_
+    try:
+        yield await url, stop
+    finally:
+        stop.set()
+        await task
+
+
+async def test_serving_tells_its_address_and_stops_when_asked(pool: db.Pool, bells: Bells) -> None:
+    async with served(pool, bells) as (url, _):
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/health") as response:
+            assert response.status == 200
+        port = urlsplit(url).port
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
 
 
 async def test_a_client_that_waits_when_the_server_stops_learns_what_was_accepted(
     pool: db.Pool, bells: Bells
 ) -> None:
-    stop, url = asyncio.Event(), asyncio.get_running_loop().create_future()
-    serving_ = asyncio.create_task(
-        app.serve(Context(pool, bells), host="127.0.0.1", port=0, stop=stop, ready=url.set_result)
-    )
     body, headers = {"media_url": URL}, {"Prefer": "wait=100"}
     rung = bells.waiter()
-    async with aiohttp.ClientSession() as session:
+    async with served(pool, bells) as (url, stop), aiohttp.ClientSession() as session:
         waiting = asyncio.create_task(
-            session.post(f"{await url}/api/media/analyze", json=body, headers=headers)
+            session.post(f"{url}/api/media/analyze", json=body, headers=headers)
         )
         while not await pool.fetchval("SELECT count(*) FROM media_analysis_requests"):
             await rung.wait()
@@ -903,7 +911,40 @@ async def test_a_client_that_waits_when_the_server_stops_learns_what_was_accepte
         async with await waiting as response:
             assert response.status == 202
             assert (await response.json())["status"] == "pending"
-    await serving_
+
+
+@pytest.mark.parametrize(
+    ("raw", "found"),
+    [
+        (b"nonsense\r\n\r\n", "cannot be read as HTTP: Invalid"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "HTTPS traffic on an HTTP port"),
+        (b"GET / HTTP/9.9\r\n\r\n", "Invalid HTTP version"),
+        (b"GET / HTTP/1.1\r\nno header\r\n\r\n", "Invalid header"),
+        (b"GET / HTTP/1.1\r\nA\0: 1\r\n\r\n", "Invalid header"),
+        (b"GET http://[ HTTP/1.1\r\nHost: a\r\n\r\n", "cannot be read as HTTP"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "Duplicate 'Host' header"),
+        (b"GET / HTTP/1.1\r\n" + b"A: 1\r\n" * 200 + b"\r\n", "Too many headers"),
+        (b"GET / HTTP/1.1\r\nA: " + b"x" * 9000 + b"\r\n\r\n", "at most 8190 bytes"),
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n", "at most 8190 bytes"),
+    ],
+    ids=lambda value: ascii(value)[:40],
+)
+async def test_malformed_http_is_answered_with_a_problem_and_closed(
+    pool: db.Pool, bells: Bells, raw: bytes, found: str
+) -> None:
+    async with served(pool, bells) as (url, _), asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
+        writer.write(raw)
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+    status, *headers = head.decode().lower().split("\r\n")
+    assert status.endswith(" 400 bad request")
+    assert f"content-type: {PROBLEM}" in headers
+    answer = json.loads(body)
+    assert (answer["status"], answer["title"]) == (400, "Bad Request")
+    assert found in answer["detail"]
+    assert answer["detail"].isprintable()
+    assert len(answer["detail"]) < 200
 
 
 async def test_a_port_that_is_taken_is_told(pool: db.Pool, bells: Bells) -> None:
