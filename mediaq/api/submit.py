@@ -7,7 +7,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-from mediaq import db, events, store
+from mediaq import db, events, intake, store
 from mediaq.api import bodies, context
 from mediaq.api.context import Context
 from mediaq.api.problems import Problem, refused
@@ -48,9 +48,9 @@ async def _submit(request: web.Request, media_type: MediaType | None) -> web.Res
     new = NewRequest(source_endpoint=request.path, **body.model_dump())
     pool = context.of(request).pool
     try:
-        accepted = await context.ask(store.insert_request(pool, new))
+        accepted = await context.ask(intake.insert(pool, new))
     except Rejected as refusal:
-        part = await context.ask(store.refused_part(pool, new.options, refusal.message))
+        part = await context.ask(intake.refused_part(pool, new.options, refusal))
         raise refused(refusal, part) from None
     headers = {"Location": f"/api/media/status/{accepted.request_id}"}
     if accepted.replayed:

@@ -12,7 +12,7 @@ from typing import Any, get_args
 import asyncpg
 import click
 
-from mediaq import db, events, recovery, store
+from mediaq import db, events, intake, recovery, store
 from mediaq.cli import EXIT_FAILED, show, wiring
 from mediaq.cli.status import show_one
 from mediaq.errors import Rejected, Unavailable
@@ -117,7 +117,7 @@ def place(read: Settings, file: Path) -> Path:
 
 async def _submit(database: Database, new: NewRequest, *, wait: bool, as_json: bool) -> int:
     async with wiring.small_pool(database) as pool, events.bells(database) as bells:
-        accepted: Accepted = await store.insert_request(pool, new)
+        accepted: Accepted = await intake.insert(pool, new)
         if not wait:
             click.echo(
                 json.dumps(accepted.model_dump(mode="json")) if as_json else accepted.request_id
