@@ -76,7 +76,9 @@ def _settings(read: Settings) -> Iterator[Check]:
         field: name for name, field in environment.variables().items() if os.environ.get(name)
     }
     for field, name in set_by.items():
-        yield Check("setting", True, f"{name} = {getattr(read, field)}")
+        value = getattr(read, field)
+        text = ", ".join(map(str, value)) if isinstance(value, tuple) else value
+        yield Check("setting", True, f"{name} = {text}")
 
 
 def _ffmpeg(read: Settings) -> Check:
