@@ -63,11 +63,12 @@ def command(  # noqa: PLR0913 - one per option of the command
     with wiring.opened() as (read, database):
         url = source if source.lower().startswith(("http://", "https://")) else None
         new = NewRequest(
+            # First: nothing is copied for a misspelt one.
+            options=parse_options(options),
             media_type=media_type,
             media_url=url,
             media_path=None if url else source if remote else str(place(read, Path(source))),
             prompt=prompt,
-            options=parse_options(options),
             priority=priority,
             group_key=group,
             source_endpoint="cli",

@@ -212,6 +212,11 @@ async def test_status_shows_the_calls_of_a_webhook(
             2,
             'unknown option "grids"; the options are exact',
         ),
+        (
+            ("submit", "/x", "--remote", "-o", "grid=9"),
+            2,
+            'option grid must be columns x rows from "1x1" to "20x20", such as "2x3", not "9"',
+        ),
         (("submit", "/x", "--remote", "-o", "grid"), 2, "an option is written NAME=VALUE"),
         (("status", str(UUID(int=0))), 2, "no request has the id 0000"),
         (("watch", str(UUID(int=0))), 2, "no request has the id 0000"),
