@@ -187,7 +187,11 @@ async def serve_api(
         events.bells(database) as bells,
     ):
         await app.serve(
-            Context(pool, bells), host=read.host, port=read.port, stop=stop, ready=ready
+            Context(pool, bells, read.max_streams),
+            host=read.host,
+            port=read.port,
+            stop=stop,
+            ready=ready,
         )
 
 
