@@ -29,6 +29,8 @@ BATCH = 500
 _UNSETTLED = (0.02, 1.0)
 # Bells are heard at once; this only bounds what an unforeseen loss of one could cost.
 _LOOK_ANYWAY = 30.0
+# How long a connection may take to answer, in seconds.
+_PATIENCE = 10.0
 # How soon and how slowly a database that is away is asked again, in seconds.
 _AWAY = (0.1, 2.0)
 
@@ -112,7 +114,7 @@ async def of_requests(
     """
     found: list[list[Told]] = [[] for _ in behind]
     ids, sinces = [request_id for request_id, _ in behind], [since for _, since in behind]
-    for row in await pool.fetch(db.queries()["events_of_requests"], ids, sinces, limit):
+    for row in await _fetch(pool, db.queries()["events_of_requests"], ids, sinces, limit):
         found[row["question"] - 1].append(_told(row))
     return found
 
@@ -167,7 +169,7 @@ async def behind(pool: db.Pool, at: Cursor, limit: int) -> tuple[list[Told], boo
     An event comes once every transaction older than its own has ended: ids are drawn before
     commit, and a plain ``id > last`` would lose rows under concurrent writers.
     """
-    rows = await pool.fetch(db.queries()["feed"], str(at.xid), at.event_id, limit)
+    rows = await _fetch(pool, db.queries()["feed"], str(at.xid), at.event_id, limit)
     settled = [_told(row) for row in rows if row["settled"]]
     return settled, len(rows) > len(settled)
 
@@ -216,6 +218,20 @@ async def _once_there(ask: Callable[[], Awaitable[T]]) -> T:
             return answer
         await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret
         wait = min(wait * 2, _AWAY[1])
+
+
+async def _fetch(pool: db.Pool, query: str, *values: object) -> list[asyncpg.Record]:
+    """Run a query; a connection that does not answer is dropped.
+
+    The pool would wait for its dead peer to say that the query is cancelled.
+    """
+    async with pool.acquire(timeout=_PATIENCE) as connection:
+        try:
+            rows: list[asyncpg.Record] = await connection.fetch(query, *values, timeout=_PATIENCE)
+        except TimeoutError:
+            connection.terminate()
+            raise
+        return rows
 
 
 def _told(row: asyncpg.Record) -> Told:
