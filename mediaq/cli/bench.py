@@ -18,7 +18,7 @@ from mediaq.settings import Database
 
 @click.command(
     "bench",
-    help="Measure the queue on the database that the environment names, or on an embedded one, in"
+    help="Measure the queue and event streams on the database that the environment names, or on an embedded one, in"
     " a database of its own, mediaq_bench, which is dropped afterwards. MEASURES: latency, drain,"
     " inserts, claims, fanout; default all.",
 )
