@@ -73,12 +73,14 @@ class SheetView(BaseModel):
 
 
 class StepView(BaseModel):
-    """One finished step."""
+    """One finished step; ``skipped``, a word, and ``why``, a sentence, when it made nothing."""
 
     step: str
     attempt: int
     finished_at: datetime
     duration_ms: int
+    skipped: str | None
+    why: str | None
 
 
 class AttemptView(BaseModel):
@@ -120,6 +122,7 @@ class RequestView(BaseModel):
     options: dict[str, Any]
     priority: int
     run_after: datetime | None
+    group_key: str | None
     attempt: int
     failed_attempts: int
     created_at: datetime

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from uuid import UUID
 
 import structlog
 
-from mediaq import branches, db, fetch, pipeline, recovery, store
+from mediaq import branches, db, pipeline, recovery, source, store
 from mediaq.crowd import Crowd
 from mediaq.errors import Unavailable
 from mediaq.kit import Branch, Kit, Media, Work
@@ -165,20 +163,24 @@ class Worker:
             raise
 
     async def _run(self, request: Request) -> None:
-        branch = self.branch_of(request.media_type)
         # A first attempt finds nothing: two questions less for the common case.
         again = request.attempt > 1
         done = await store.done_steps(self.pool, request.request_id) if again else frozenset()
         results = await store.done_results(self.pool, request.request_id) if again else {}
-        if all(step.name in done for step in branch.steps):
-            # As after a crash between the last step and the verdict: nothing is fetched for it.
-            return
+        if request.media_type != "auto":
+            branch, want = self.branch_of(request.media_type), request.options.want
+            missing = pipeline.not_made(branch, want)
+            names = [*missing, *(step.name for step in pipeline.chosen(branch, want))]
+            if done.issuperset(names):
+                # As after a crash between the last step and the verdict: nothing is fetched for it.
+                return
         last_told: dict[str, float] = {}
+        found: MediaType | None = None
 
         async def record(step: str, made: Made, duration_ms: int) -> None:
             try:
                 async with self.pool.acquire() as connection, connection.transaction():
-                    await store.record_step(connection, request, step, made, duration_ms)
+                    await store.record_step(connection, request, step, made, duration_ms, found)
             except store.Superseded:
                 await self.storage.remove(pipeline.outputs_of(request, step))
                 raise
@@ -197,36 +199,19 @@ class Worker:
             await tell("fetch", fraction, doing)
 
         async with self.storage.workspace() as workspace:
-            source, title = await self._source(request, workspace)
+            path, title = await source.bring(
+                request, self.settings, self.storage.uploads, workspace
+            )
+            kind = await source.kind_of(request, path, title, self.media)
+            found = kind.media_type if request.media_type == "auto" else None
             await pipeline.run(
-                branch,
-                Work(request, source, title, results),
+                self.branch_of(kind.media_type),
+                Work(request, path, title, kind, results),
                 Kit(self.media, self.storage, workspace, progress),
                 done=done,
                 record=record,
                 tell=tell,
             )
-
-    async def _source(self, request: Request, workspace: Path) -> tuple[Path, str]:
-        """Bring the source here; a media_path goes before a media_url."""
-        limit = self.settings.max_source_bytes
-        if request.media_path is not None:
-            roots = (*self.settings.media_roots, self.storage.uploads)
-            path = await asyncio.to_thread(
-                fetch.from_path, request.media_path, roots, max_bytes=limit
-            )
-            # A name that is not UTF-8 could be stored in no row.
-            return path, path.name.encode(errors="replace").decode()
-        url = request.media_url or ""
-        title = fetch.name_of(url)
-        path = await fetch.from_url(
-            url,
-            workspace / _plain_name(title),
-            max_bytes=limit,
-            seconds=self.settings.fetch_timeout,
-            allow=self.settings.fetch_allow,
-        )
-        return path, title
 
 
 def _took_too_long(seconds: float) -> Unavailable:
@@ -235,8 +220,3 @@ def _took_too_long(seconds: float) -> Unavailable:
         " (option timeout_seconds, or MEDIAQ_ATTEMPT_TIMEOUT)"
     )
     return Unavailable(msg, limit_seconds=seconds)
-
-
-def _plain_name(title: str) -> str:
-    """A file name that means nothing to a shell or a decoder, still telling what the file is."""
-    return re.sub(r"[^A-Za-z0-9._-]|^[.-]", "_", title)[-80:]
