@@ -18,9 +18,9 @@ from mediaq.settings import Database
 
 @click.command(
     "bench",
-    help="Measure the queue and event streams on the database that the environment names, or on an embedded one, in"
-    " a database of its own, mediaq_bench, which is dropped afterwards. MEASURES: latency, drain,"
-    " inserts, claims, fanout; default all.",
+    help="Measure the queue and event streams on the database that the environment names, or on an"
+    " embedded one, in a database of its own, mediaq_bench, which is dropped afterwards. MEASURES:"
+    " latency, drain, inserts, claims, fanout; default all.",
 )
 @click.argument("measures", nargs=-1, type=click.Choice(report.MEASURES))
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
