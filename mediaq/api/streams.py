@@ -167,9 +167,10 @@ async def _write(response: web.StreamResponse, source: Source) -> None:
         except TimeoutError:
             # An id without data moves the client on past what it does not want.
             text = b":\n\n" if told == source.at else f"id: {source.at}\n\n".encode()
+            told = source.at
         else:
             text = b"".join(line.text for line in lines)
-        told = source.at
+            told = lines[-1].at
 
 
 def _notice_absence(request: web.Request) -> None:

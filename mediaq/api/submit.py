@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 from uuid import UUID
 
@@ -49,7 +50,9 @@ async def _submit(request: web.Request, media_type: MediaType | None) -> web.Res
         source_endpoint=request.path,
         **body.model_dump(exclude={"options"}),
     )
-    accepted = await context.ask(store.insert_request(context.of(request).pool, new))
+    inserting = context.ask(store.insert_request(context.of(request).pool, new))
+    # Also when the client does not wait for the answer: its leaving cancels this handler.
+    accepted = await asyncio.shield(asyncio.create_task(inserting))
     headers = {"Location": f"/api/media/status/{accepted.request_id}"}
     if accepted.replayed:
         headers["Idempotent-Replayed"] = "true"

@@ -425,3 +425,27 @@ async def test_a_stream_whose_events_cannot_be_read_ends_and_its_reason_is_logge
     async with api.listening(last=listener.last) as again:
         await happen(pool, 1)
         assert len(await again.take(1)) == 1
+
+
+async def test_a_request_is_accepted_also_when_its_client_does_not_wait_for_the_answer(
+    api: Served, pool: db.Pool, bells: Bells
+) -> None:
+    address, body = urlsplit(api.url), b'{"media_path": "/x.mp4"}'
+    head = f"POST /api/media/analyze HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    with bells.waiter() as rung:
+        async with asyncio.timeout(30), pool.acquire() as connection:
+            async with connection.transaction():
+                await connection.execute("LOCK TABLE media_analysis_requests IN EXCLUSIVE MODE")
+                _, writer = await asyncio.open_connection(address.hostname, address.port)
+                writer.write(head.encode() + body)
+                while not await pool.fetchval(waiting):
+                    pass
+                writer.transport.abort()
+                for _ in range(3):
+                    # Answered later than the server heard that the client is gone.
+                    async with api.session.get(f"{api.url}/api/media/film") as response:
+                        assert response.status == 404
+            while not await pool.fetchval("SELECT count(*) FROM media_analysis_requests"):
+                await rung.wait()
+                rung.clear()
