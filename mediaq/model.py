@@ -39,6 +39,7 @@ FileType = Literal[
     "processed",
     "archive",
 ]
+EventName = Literal[Status, "step.finished", "progress", "deleted"]
 DeliveryOutcome = Literal["delivered", "retried", "stopped", "given_up"]
 PictureFormat = Literal["jpeg", "webp", "png"]
 Wanted = ResultType | Literal["contact_sheets"]

@@ -5,19 +5,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
+import structlog
 from aiohttp import web
 
-from mediaq.api import bodies, health, problems, requests, submit
+from mediaq import limits
+from mediaq.api import bodies, health, problems, requests, streams, submit
 from mediaq.api.connection import Connection
 from mediaq.api.context import CONTEXT, Context
+from mediaq.api.streams import STREAMS, Streams
 from mediaq.errors import Unavailable
+
+SPARE_FILES = 200
+"""Open files beside those of event streams: other requests, the database, logs."""
+
+log = structlog.get_logger()
 
 
 def make(context: Context) -> web.Application:
     """Build the application around an open database."""
     app = web.Application(middlewares=[problems.middleware], client_max_size=bodies.MAX_BODY)
     app[CONTEXT] = context
+    app[STREAMS] = Streams(context)
     app.on_shutdown.append(_stop_waiting)
     app.add_routes(
         [
@@ -27,6 +37,8 @@ def make(context: Context) -> web.Application:
             web.post("/api/media/analyze", submit.analyze),
             web.get("/api/media/status/{request_id}", requests.status),
             web.get("/api/media/requests", requests.listing),
+            web.get("/api/media/events", streams.of_all),
+            web.get("/api/media/{request_id}/events", streams.of_one),
             web.get("/health", health.health),
         ]
     )
@@ -34,8 +46,12 @@ def make(context: Context) -> web.Application:
 
 
 async def _stop_waiting(app: web.Application) -> None:
-    """Answer clients that wait for the end of a request now, with what was accepted."""
+    """Answer clients that wait for the end of a request now, with what was accepted.
+
+    Streams end.
+    """
     app[CONTEXT].stopping.set()
+    app[STREAMS].end()
 
 
 async def serve(
@@ -45,7 +61,16 @@ async def serve(
 
     Port 0 takes a free one. Raises :class:`Unavailable` when the address cannot be bound.
     """
-    runner = web.AppRunner(make(context), shutdown_timeout=10)
+    room = limits.open_files(context.max_streams + SPARE_FILES) - SPARE_FILES
+    if room < context.max_streams:
+        log.warning("api.few_files", streams=room, max_streams=context.max_streams)
+        context = replace(context, max_streams=room)
+    runner = web.AppRunner(
+        make(context),
+        shutdown_timeout=10,
+        # Nobody hears the answer, and a stream of events would never end.
+        handler_cancellation=True,
+    )
     await runner.setup()
     try:
         async with _listening(runner, host, port) as bound:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 from uuid import UUID
 
@@ -47,8 +48,10 @@ async def _submit(request: web.Request, media_type: MediaType | None) -> web.Res
         )
     new = NewRequest(source_endpoint=request.path, **body.model_dump())
     pool = context.of(request).pool
+    inserting = asyncio.create_task(context.ask(intake.insert(pool, new)))
     try:
-        accepted = await context.ask(intake.insert(pool, new))
+        # Also when the client does not wait for the answer: its leaving cancels this handler.
+        accepted = await asyncio.shield(inserting)
     except Rejected as refusal:
         part = await context.ask(intake.refused_part(pool, new.options, refusal))
         raise refused(refusal, part) from None

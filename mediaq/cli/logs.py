@@ -43,5 +43,7 @@ def set_up(read: Settings, *, level: str) -> None:
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     # Procrastinate tells every start and end of a job, which the worker tells better.
     logging.getLogger("procrastinate").setLevel(logging.ERROR)
+    # asyncpg tells every vain attempt to refill its pool with a traceback; we tell the loss once.
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
     # A client's malformed HTTP is answered with 400 and is no error of ours.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)

@@ -163,7 +163,13 @@ async def serve_api(
         ) as pool,
         events.bells(database) as bells,
     ):
-        await app.serve(Context(pool, bells), host=read.host, port=read.port, stop=stop, ready=told)
+        await app.serve(
+            Context(pool, bells, read.max_streams),
+            host=read.host,
+            port=read.port,
+            stop=stop,
+            ready=told,
+        )
 
 
 async def serve_worker(

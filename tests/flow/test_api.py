@@ -286,10 +286,10 @@ async def test_a_wait_also_ends_with_a_cancellation(
     waiting = asyncio.create_task(
         api.post("/api/media/analyze", json={"media_url": URL}, headers={"Prefer": "wait=100"})
     )
-    rung = bells.waiter()
-    while not await listed(api):
-        await rung.wait()
-        rung.clear()
+    with bells.waiter() as rung:
+        while not await listed(api):
+            await rung.wait()
+            rung.clear()
     await pool.execute("UPDATE media_analysis_requests SET status = 'cancelled'")
     async with await waiting as response:
         assert response.status == 200
@@ -647,6 +647,8 @@ async def test_a_path_that_leads_nowhere_is_not_found(refusing: Client, path: st
         ("DELETE", f"/api/media/status/{UUID(int=1)}", "GET, HEAD"),
         ("POST", "/api/media/requests", "GET, HEAD"),
         ("OPTIONS", "/health", "GET, HEAD"),
+        ("POST", "/api/media/events", "GET, HEAD"),
+        ("DELETE", f"/api/media/{UUID(int=1)}/events", "GET, HEAD"),
     ],
 )
 async def test_a_method_that_is_not_taken_is_told_which_are(
@@ -763,6 +765,10 @@ async def every_route_is_unavailable(api: Client) -> None:
     async with api.get(f"/api/media/status/{UUID(int=1)}") as response:
         await unavailable(response)
     async with api.get("/api/media/requests") as response:
+        await unavailable(response)
+    async with api.get("/api/media/events") as response:
+        await unavailable(response)
+    async with api.get(f"/api/media/{UUID(int=1)}/events") as response:
         await unavailable(response)
     body, headers = {"media_url": URL}, {"Prefer": "wait=100"}
     async with api.post("/api/media/analyze", json=body, headers=headers) as response:
@@ -899,14 +905,14 @@ async def test_a_client_that_waits_when_the_server_stops_learns_what_was_accepte
     pool: db.Pool, bells: Bells
 ) -> None:
     body, headers = {"media_url": URL}, {"Prefer": "wait=100"}
-    rung = bells.waiter()
     async with served(pool, bells) as (url, stop), aiohttp.ClientSession() as session:
         waiting = asyncio.create_task(
             session.post(f"{url}/api/media/analyze", json=body, headers=headers)
         )
-        while not await pool.fetchval("SELECT count(*) FROM media_analysis_requests"):
-            await rung.wait()
-            rung.clear()
+        with bells.waiter() as rung:
+            while not await pool.fetchval("SELECT count(*) FROM media_analysis_requests"):
+                await rung.wait()
+                rung.clear()
         stop.set()
         async with await waiting as response:
             assert response.status == 202
