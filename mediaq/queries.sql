@@ -46,11 +46,16 @@ DO UPDATE SET idempotency_key = r.idempotency_key
 RETURNING request_id, status, media_type, created_at;
 
 -- name: claim
-WITH claimed AS (
-    UPDATE public.media_analysis_requests
-       SET status = 'processing'
+-- A row that a client's open transaction holds is not waited for: the slot is for other requests.
+WITH free AS (
+    SELECT request_id FROM public.media_analysis_requests
      WHERE request_id = $1 AND status = 'pending' AND (run_after IS NULL OR run_after <= now())
-    RETURNING request_id, attempt, failed_attempts, media_type, media_url, media_path, prompt, options
+       FOR NO KEY UPDATE NOWAIT
+), claimed AS (
+    UPDATE public.media_analysis_requests AS r
+       SET status = 'processing'
+      FROM free WHERE r.request_id = free.request_id
+    RETURNING r.request_id, attempt, failed_attempts, media_type, media_url, media_path, prompt, options
 ), noted AS (
     INSERT INTO mediaq.attempts (request_id, attempt, worker_id, worker)
     SELECT request_id, attempt, $2, $3 FROM claimed
@@ -103,6 +108,20 @@ UPDATE public.media_analysis_requests AS r
  WHERE r.request_id = lost.request_id
 RETURNING r.request_id, r.attempt, r.status, lost.worker;
 
+-- name: give_back_unheld
+-- What this worker claimed and knows nothing of goes back: the answer of the claim was lost with its
+-- connection. Answers that may still be on their way are given the time.
+UPDATE public.media_analysis_requests AS r
+   SET status = 'pending', run_after = NULL
+ WHERE r.request_id IN (
+    SELECT r.request_id
+      FROM public.media_analysis_requests AS r
+      JOIN mediaq.attempts AS a ON (a.request_id, a.attempt) = (r.request_id, r.attempt)
+     WHERE r.status = 'processing' AND a.worker_id = $1 AND NOT r.request_id = ANY ($2::uuid[])
+       AND r.started_at < now() - make_interval(secs => $3)
+       FOR NO KEY UPDATE OF r SKIP LOCKED)
+RETURNING r.request_id;
+
 -- name: sweep_jobs
 -- Jobs of Procrastinate's workers that are gone; what they stood for decides whether to do it again.
 SELECT j.id, mediaq.procrastinate_retry_job_v2(j.id, now(), NULL, NULL, NULL)
@@ -145,8 +164,7 @@ SELECT f.folder FROM unnest($1::uuid[], $2::text[]) AS f (request_id, folder)
 DELETE FROM mediaq.workers WHERE seen_at < now() - interval '1 day';
 
 -- name: claim_many
--- Rows that someone else holds are left for the statement above: a statement that waits for one row
--- while it holds another could deadlock with a client's bulk update.
+-- Rows that someone else holds are left for the claim of one, which tells them from those not due.
 WITH free AS (
     SELECT request_id FROM public.media_analysis_requests
      WHERE request_id = ANY ($1) AND status = 'pending' AND (run_after IS NULL OR run_after <= now())
@@ -205,11 +223,12 @@ UPDATE public.media_analysis_requests SET media_type = $3
  WHERE request_id = $1 AND attempt = $2 AND status = 'processing' AND media_type = 'auto';
 
 -- name: insert_progress
+-- Progress is not worth waiting for a row that someone holds.
 INSERT INTO mediaq.events (request_id, event, status, media_type, attempt, data)
 SELECT request_id, 'progress', status, media_type, attempt, $3
   FROM public.media_analysis_requests
  WHERE request_id = $1 AND attempt = $2 AND status = 'processing'
-   FOR NO KEY UPDATE;
+   FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: commit_lazily
 -- Progress may be lost in a crash of the server; in return its commits do not wait for the disk.
@@ -222,7 +241,8 @@ UPDATE public.media_analysis_requests
 RETURNING TRUE;
 
 -- name: complete_many
--- As claim_many with regard to rows that someone else holds.
+-- Rows that someone else holds are left for the statement above: a statement that waits for one row
+-- while it holds another could deadlock with a client's bulk update.
 WITH free AS (
     SELECT r.request_id FROM public.media_analysis_requests AS r
       JOIN unnest($1::uuid[], $2::integer[]) AS ended (request_id, attempt) USING (request_id)

@@ -72,6 +72,16 @@ async def over(pool: db.Pool, attempts: Mapping[UUID, int]) -> set[UUID]:
     return {row["request_id"] for row in rows}
 
 
+async def give_back_unheld(
+    pool: db.Pool, me: Identity, held: Iterable[UUID], seconds: float
+) -> list[UUID]:
+    """Give back what this worker claimed ``seconds`` ago or earlier and does not hold."""
+    rows = await pool.fetch(
+        db.queries()["give_back_unheld"], me.worker_id, list(held), float(seconds)
+    )
+    return [row["request_id"] for row in rows]
+
+
 @dataclass(slots=True)
 class Keeper:
     """Keeps one worker known and clears up after others; any number may do so at once.

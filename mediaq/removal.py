@@ -53,7 +53,7 @@ class Removal:
         """Remove stored files that no row points to, as a crash leaves them, for ever."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            with suppress(*db.CONNECTION_ERRORS, TimeoutError, Unavailable):
+            with suppress(*db.PASSING_ERRORS, Unavailable):
                 await self.sweep(SWEEP_SECONDS, longest_attempt)
 
     async def sweep(self, grace: float, longest_attempt: float) -> None:

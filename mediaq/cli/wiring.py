@@ -117,8 +117,11 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     except asyncpg.InvalidCatalogNameError as error:
         msg = f"{error}; create it, or name another"
         raise Unavailable(msg) from None
-    except (*db.CONNECTION_ERRORS, TimeoutError) as error:
+    except db.CONNECTION_ERRORS as error:
         msg = f"the database cannot be reached: {error or type(error).__name__}"
+        raise Unavailable(msg) from None
+    except db.PASSING_ERRORS as error:
+        msg = f"the database cannot do this now: {error}"
         raise Unavailable(msg) from None
 
 
@@ -199,7 +202,7 @@ async def serve_worker(
     from mediaq.media.local import LocalMedia
     from mediaq.removal import REMOVE_FILES, Removal
     from mediaq.storage.local import LocalStorage
-    from mediaq.worker import ANALYSE, Worker
+    from mediaq.worker import ANALYSE, LOCK_SECONDS, Worker
 
     storage = LocalStorage(read.storage)
     storage.prepare()
@@ -210,6 +213,7 @@ async def serve_worker(
         size=read.pool_size,
         overflow=read.max_overflow,
         search_path=queue.SEARCH_PATH,
+        lock_timeout=LOCK_SECONDS,
     ) as pool:
         me = await recovery.register(pool)
         worker = Worker(read, pool, storage, LocalMedia(read.decode_timeout), me)
@@ -221,22 +225,25 @@ async def serve_worker(
             REMOVE_FILES: removal.remove_files,
         }
         ready(worker)
-        await beside(
-            queue.serve(
-                database,
-                pool,
-                tasks,
-                queues=read.queues,
-                concurrency=read.concurrency,
-                drain_timeout=read.drain_timeout,
-                heartbeat=read.heartbeat,
-                stop=stop,
-            ),
-            keeper.run(worker.end_superseded),
-            worker.watch(database),
-            removal.keep_swept(read.attempt_timeout),
-            retention.keep_clean(pool, retention.keep(read)),
-        )
+        try:
+            await beside(
+                queue.serve(
+                    database,
+                    pool,
+                    tasks,
+                    queues=read.queues,
+                    concurrency=read.concurrency,
+                    drain_timeout=read.drain_timeout,
+                    heartbeat=read.heartbeat,
+                    stop=stop,
+                ),
+                keeper.run(worker.look_after),
+                worker.watch(database),
+                removal.keep_swept(read.attempt_timeout),
+                retention.keep_clean(pool, retention.keep(read)),
+            )
+        finally:
+            await worker.leave()
         # Where the database is away, the sweep of others finds out by itself.
-        with suppress(*db.CONNECTION_ERRORS, TimeoutError):
+        with suppress(*db.PASSING_ERRORS):
             await recovery.unregister(pool, me)

@@ -26,8 +26,11 @@ SEARCH_PATH = "mediaq, pg_temp"
 POLL_SECONDS = 5.0
 BEAT_SECONDS = 10.0
 STALLED_SECONDS = 30.0
+RETRY_SECONDS = (1, 15)
+"""First and longest wait of a job that the database kept from its work; it doubles in between."""
+
 RETRY_DELAYS = procrastinate.RetryStrategy(max_attempts=20, exponential_wait=2)
-"""For an attempt whose verdict could not be recorded, as when the database went away."""
+"""For a job that failed in another way."""
 
 RESTART_SECONDS = (0.5, 30.0)
 """First and longest wait before a worker that ended by itself is started again."""
@@ -48,6 +51,23 @@ HOPELESS = (
 """What a second start would meet again: a person is needed."""
 
 log = structlog.get_logger()
+
+
+class Again(procrastinate.BaseRetryStrategy):
+    """When a job comes again: soon and for ever while the database keeps it from its work."""
+
+    def get_retry_decision(
+        self, *, exception: BaseException, job: procrastinate.jobs.Job
+    ) -> procrastinate.RetryDecision | None:
+        """Decide by what the job raised."""
+        first, longest = RETRY_SECONDS
+        if isinstance(exception, asyncpg.LockNotAvailableError):
+            # Nothing gets worse by looking again.
+            return procrastinate.RetryDecision(retry_in={"seconds": first})
+        if isinstance(exception, db.PASSING_ERRORS):
+            wait = min(first * 2 ** min(job.attempts, 10), longest)
+            return procrastinate.RetryDecision(retry_in={"seconds": wait})
+        return RETRY_DELAYS.get_retry_decision(exception=exception, job=job)
 
 
 async def serve(
@@ -121,7 +141,7 @@ async def _work(
 
     app = procrastinate.App(connector=connector)
     for name, run in tasks.items():
-        app.task(name=name, retry=RETRY_DELAYS)(run)
+        app.task(name=name, retry=Again())(run)
 
     async with app.open_async():
         main = asyncio.create_task(
