@@ -103,14 +103,18 @@ class Worker:
             log.warning("request.given_back", request_id=str(request_id))
 
     async def leave(self) -> None:
-        """Let attempts record what they could not so far, then leave them to the sweep of others.
+        """Let attempts record what they could not so far, then leave: others sweep.
 
         Call it once nothing is claimed any more. When the caller is being cancelled there is no
-        time for that.
+        time to wait for attempts.
         """
         task = asyncio.current_task()
         patience = 0 if task is not None and task.cancelling() else LEAVE_SECONDS
         await asyncio.gather(*(attempt.drop(patience) for attempt in list(self._running.values())))
+        # Where the database is away, the others find out by themselves.
+        with suppress(*db.PASSING_ERRORS):
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await recovery.unregister(self.pool, self.me)
 
     async def watch(self, database: Database) -> None:
         """Hear of cancelled and deleted requests at once, for ever."""

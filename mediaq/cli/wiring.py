@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
@@ -16,6 +16,7 @@ import structlog
 from pydantic import SecretStr
 
 from mediaq import db, embedded, settings
+from mediaq.cli import EXIT_SIGNAL
 from mediaq.errors import Unavailable
 from mediaq.settings import Database, Settings
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from mediaq.worker import Worker
 
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 
 @contextmanager
@@ -97,9 +100,9 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a command's coroutine; trouble with the database becomes one sentence."""
     try:
         return asyncio.run(main)
-    except asyncio.CancelledError:
-        # By the second signal, which is what Ctrl-C is elsewhere.
-        raise KeyboardInterrupt from None
+    except asyncio.CancelledError as stopped:
+        # By the second signal; its number tells whoever sent it.
+        sys.exit(EXIT_SIGNAL + stopped.args[0])
     except (
         asyncpg.UndefinedTableError,
         asyncpg.UndefinedFunctionError,
@@ -135,20 +138,21 @@ async def small_pool(database: Database) -> AsyncIterator[db.Pool]:
 def stop_on_signals() -> asyncio.Event:
     """Make an event that SIGTERM, SIGHUP and SIGINT set; the second one stops now.
 
-    Then the task that called this is cancelled, and with it all that runs; the command ends as
-    an interrupted one.
+    Then the task that called this is cancelled, and with it all that runs; the command ends with
+    the exit code of a shell's command that the signal ended.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     main = asyncio.current_task()
 
-    def ask() -> None:
+    def ask(number: signal.Signals) -> None:
+        log.info("stop.asked", signal=number.name, now=stop.is_set())
         if stop.is_set() and main is not None:
-            main.cancel()
+            main.cancel(int(number))
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        loop.add_signal_handler(number, ask)
+        loop.add_signal_handler(number, ask, number)
     return stop
 
 
@@ -244,6 +248,3 @@ async def serve_worker(
             )
         finally:
             await worker.leave()
-        # Where the database is away, the sweep of others finds out by itself.
-        with suppress(*db.PASSING_ERRORS):
-            await recovery.unregister(pool, me)

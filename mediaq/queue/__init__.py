@@ -162,20 +162,22 @@ async def _work(
         waits = {asyncio.create_task(event.wait()) for event in (stop, connector.broken)}
         pulse = asyncio.create_task(watch(connector, POLL_SECONDS, heartbeat))
         try:
-            await asyncio.wait({main, *waits}, return_when=asyncio.FIRST_COMPLETED)
+            try:
+                await asyncio.wait({main, *waits}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                if stop.is_set():
+                    systemd.notify("STOPPING=1")
+                for task in (*waits, pulse, main):
+                    task.cancel()
+                await asyncio.wait({main})
         except asyncio.CancelledError:
-            # Stop now: do not wait for what runs.
-            for task in running:
-                task.cancel()
-            raise
-        finally:
-            if stop.is_set():
-                systemd.notify("STOPPING=1")
-            for task in (*waits, pulse, main):
-                task.cancel()
+            # Stop now, perhaps in the middle of a graceful stop: do not wait for what runs.
+            for job in running:
+                job.cancel()
             await asyncio.wait({main})
-            if not main.cancelled():
-                main.result()
+            raise
+        if not main.cancelled():
+            main.result()
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:
