@@ -40,15 +40,10 @@ def opened(*, quiet: bool = False) -> Iterator[tuple[Settings, Database]]:
     if found is not None:
         yield read, found
         return
-    with embedded.Postgres(read.home, bin_dir=read.pg_bin_dir).start() as server:
-        yield (
-            read,
-            Database(
-                dsn=SecretStr(server.dsn),
-                source="embedded",
-                password_file=server.place / "password",
-            ),
-        )
+    wish = embedded.Postgres(read.home, bin_dir=read.pg_bin_dir)
+    with wish.start() as server, embedded.watched(server):
+        file = server.place / "password"
+        yield read, Database(dsn=SecretStr(server.dsn), source="embedded", password_file=file)
 
 
 def override(read: Settings, given: Mapping[str, object]) -> Settings:
