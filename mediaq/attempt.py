@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import asyncpg
 import structlog
 
-from mediaq import branches, db, fetch, pipeline, store
+from mediaq import branches, db, pipeline, source, store
 from mediaq.crowd import Crowd
 from mediaq.errors import Unavailable
 from mediaq.kit import Branch, Kit, Media, Work
@@ -138,16 +136,19 @@ class Attempt:
 
     async def _run(self) -> None:
         request = self.request
-        branch = self.branch_of(request.media_type)
         # A first attempt finds nothing: two questions less for the common case.
         ask = partial(insist, told="attempt.delayed", hindered=self._hindered)
         done, results = frozenset[str](), {}
         if request.attempt > 1:
             done = await ask(self._done)
             results = await ask(lambda: store.done_results(self.pool, request.request_id))
-        if all(step.name in done for step in branch.steps):
-            # As after a crash between the last step and the verdict: nothing is fetched for it.
-            return
+        if request.media_type != "auto":
+            branch, want = self.branch_of(request.media_type), request.options.want
+            missing = pipeline.not_made(branch, want)
+            names = [*missing, *(step.name for step in pipeline.chosen(branch, want))]
+            if done.issuperset(names):
+                # As after a crash between the last step and the verdict: nothing is fetched for it.
+                return
         last_told: dict[str, float] = {}
 
         async def tell(step: str, fraction: float, doing: str) -> None:
@@ -165,20 +166,26 @@ class Attempt:
             await tell("fetch", fraction, doing)
 
         async with self.storage.workspace() as workspace:
-            source, title = await self._source(workspace)
+            path, title = await source.bring(
+                request, self.settings, self.storage.uploads, workspace
+            )
+            kind = await source.kind_of(request, path, title, self.media)
+            found = kind.media_type if request.media_type == "auto" else None
             await pipeline.run(
-                branch,
-                Work(request, source, title, results),
+                self.branch_of(kind.media_type),
+                Work(request, path, title, kind, results),
                 Kit(self.media, self.storage, workspace, progress),
                 done=done,
-                record=self._record,
+                record=partial(self._record, found),
                 tell=tell,
             )
 
     async def _done(self) -> frozenset[str]:
         return await store.done_steps(self.pool, self.request.request_id)
 
-    async def _record(self, step: str, made: Made, duration_ms: int) -> None:
+    async def _record(
+        self, found: MediaType | None, step: str, made: Made, duration_ms: int
+    ) -> None:
         tried = False
 
         async def write() -> None:
@@ -188,7 +195,7 @@ class Attempt:
             if again and step in await self._done():
                 return
             async with self.pool.acquire() as connection, connection.transaction():
-                await store.record_step(connection, self.request, step, made, duration_ms)
+                await store.record_step(connection, self.request, step, made, duration_ms, found)
 
         try:
             await insist(write, told="step.delayed", hindered=self._hindered)
@@ -207,27 +214,6 @@ class Attempt:
         if self._limit.when() is None:
             self._limit.reschedule(asyncio.get_running_loop().time() + self._left)
 
-    async def _source(self, workspace: Path) -> tuple[Path, str]:
-        """Bring the source here; a media_path goes before a media_url."""
-        request, limit = self.request, self.settings.max_source_bytes
-        if request.media_path is not None:
-            roots = (*self.settings.media_roots, self.storage.uploads)
-            path = await asyncio.to_thread(
-                fetch.from_path, request.media_path, roots, max_bytes=limit
-            )
-            # A name that is not UTF-8 could be stored in no row.
-            return path, path.name.encode(errors="replace").decode()
-        url = request.media_url or ""
-        title = fetch.name_of(url)
-        path = await fetch.from_url(
-            url,
-            workspace / _plain_name(title),
-            max_bytes=limit,
-            seconds=self.settings.fetch_timeout,
-            allow=self.settings.fetch_allow,
-        )
-        return path, title
-
 
 def _took_too_long(seconds: float) -> Unavailable:
     msg = (
@@ -235,8 +221,3 @@ def _took_too_long(seconds: float) -> Unavailable:
         " (option timeout_seconds, or MEDIAQ_ATTEMPT_TIMEOUT)"
     )
     return Unavailable(msg, limit_seconds=seconds)
-
-
-def _plain_name(title: str) -> str:
-    """A file name that means nothing to a shell or a decoder, still telling what the file is."""
-    return re.sub(r"[^A-Za-z0-9._-]|^[.-]", "_", title)[-80:]

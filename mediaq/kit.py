@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 from pydantic import BaseModel
 
 from mediaq.model import (
+    Kind,
     Made,
     MediaType,
     Options,
@@ -18,6 +19,7 @@ from mediaq.model import (
     ResultType,
     SheetSet,
     Stored,
+    Wanted,
 )
 
 V = TypeVar("V", bound=BaseModel)
@@ -28,6 +30,23 @@ Progress = Callable[[float, str], Awaitable[None]]
 
 class Media(Protocol):
     """Work on foreign bytes; every call decodes in a child process."""
+
+    async def kind(self, source: Path, title: str) -> Kind:
+        """Tell from its content what the file is; :class:`Rejected` when it is nothing we know."""
+        ...
+
+    async def ask(
+        self,
+        work: str,
+        source: Path,
+        answer: type[V],
+        *,
+        title: str,
+        progress: Progress | None = None,
+        **arguments: object,
+    ) -> V:
+        """Have the child do one of its works with JSON ``arguments`` and read its answer."""
+        ...
 
     async def probe(self, source: Path) -> Probe:
         """Read what the file says of itself; :class:`Rejected` when it is no media file."""
@@ -81,6 +100,7 @@ class Work:
     request: Request
     source: Path
     title: str
+    kind: Kind
     results: Mapping[ResultType, Any]
 
     def result(self, result_type: ResultType, kind: type[V]) -> V:
@@ -90,11 +110,14 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: a name that is recorded when it is done, and the function that does it."""
+    """One step: a name that is recorded when it is done, and the function that does it.
+
+    ``makes`` is what a client chooses it by.
+    """
 
     name: str
     run: Callable[[Work, Kit], Awaitable[Made]]
-    result_types: tuple[ResultType, ...] = ()
+    makes: tuple[Wanted, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

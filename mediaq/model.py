@@ -41,6 +41,8 @@ FileType = Literal[
 ]
 DeliveryOutcome = Literal["delivered", "retried", "stopped", "given_up"]
 PictureFormat = Literal["jpeg", "webp", "png"]
+Wanted = ResultType | Literal["contact_sheets"]
+"""What a client may choose of the analysis."""
 
 TERMINAL: frozenset[Status] = frozenset({"completed", "failed", "cancelled"})
 LAST: frozenset[str] = TERMINAL | {"deleted"}
@@ -62,18 +64,48 @@ Whole = Annotated[int, Field(strict=True), BeforeValidator(_whole)]
 """A JSON number without a fraction; no text and no boolean."""
 
 
-class Options(Value):
-    """What a client may ask of the analysis; the same rules stand in the database's insert trigger.
+Grid = Annotated[str, Field(pattern=r"^([1-9]|1[0-9]|20)x([1-9]|1[0-9]|20)$")]
+"""Columns x rows."""
 
-    ``grid`` is columns x rows of one sheet. ``frames`` is the total number of frames over all
-    sheets; ``interval_seconds`` asks for one frame every so many seconds instead. Neither given:
-    one full sheet. ``exact`` decodes forward to the wanted time instead of taking the nearest
-    keyframe. ``timeout_seconds`` shortens or lengthens the time limit of one attempt.
+
+class Storyboard(Value):
+    """Sprite sheets for players: a frame every so many seconds, each so many pixels wide.
+
+    ``interval_seconds`` None leaves it to the length of the video. ``grid`` is one sprite sheet.
     """
 
     model_config = ConfigDict(strict=True)
 
-    grid: Annotated[str, Field(pattern=r"^([1-9]|1[0-9]|20)x([1-9]|1[0-9]|20)$")] = "2x3"
+    interval_seconds: Annotated[float, Field(ge=0.1, le=86400)] | None = None
+    width: Annotated[Whole, Field(ge=32, le=640)] = 160
+    grid: Grid = "10x10"
+
+
+def _storyboard(value: object) -> object:
+    """Take true for the defaults and false for none."""
+    if value is None:
+        msg = "storyboard must be true, false or an object"
+        raise ValueError(msg)
+    return ({} if value else None) if isinstance(value, bool) else value
+
+
+class Options(Value):
+    """What a client may ask of the analysis; the same rules stand in the database's insert trigger.
+
+    ``want`` chooses what is made; None is all that can be. ``grid`` is columns x rows of one sheet.
+    ``frames`` is the total number of frames over all sheets; ``interval_seconds`` asks for one
+    frame every so many seconds instead. Neither given: one full sheet. ``exact`` decodes forward
+    to the wanted time instead of taking the nearest keyframe. ``timeout_seconds`` shortens or
+    lengthens the time limit of one attempt.
+    ``storyboard`` asks for sprite sheets, ``gps`` lets metadata say where a picture was taken,
+    ``language`` is what is spoken or written, where that is known. ``max_parallel`` is how many
+    requests of the same ``group_key`` run at once.
+    """
+
+    model_config = ConfigDict(strict=True)
+
+    want: Annotated[tuple[Wanted, ...], Field(min_length=1, strict=False)] | None = None
+    grid: Grid = "2x3"
     frames: Annotated[Whole, Field(ge=1, le=1000)] | None = None
     interval_seconds: Annotated[float, Field(ge=0.001, le=86400)] | None = None
     timeout_seconds: Annotated[float, Field(ge=1, le=86400)] | None = None
@@ -81,6 +113,10 @@ class Options(Value):
     format: PictureFormat = "jpeg"
     timestamps: bool = True
     exact: bool = False
+    storyboard: Annotated[Storyboard | None, BeforeValidator(_storyboard)] = None
+    gps: bool = False
+    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None = None
+    max_parallel: Annotated[Whole, Field(ge=1, le=1000)] | None = None
 
     @model_validator(mode="after")
     def _one_way_to_count(self) -> Options:
@@ -138,6 +174,13 @@ class Request(Value):
     media_path: str | None
     prompt: str | None
     options: Options
+
+
+class Kind(Value):
+    """What a file turned out to be; ``form`` is the kind of document, such as pdf or image."""
+
+    media_type: Literal["video", "audio", "document"]
+    form: str
 
 
 class Stream(Value):
@@ -292,16 +335,23 @@ class MadeResult(Value):
     metadata: dict[str, Any] = {}
 
 
+class Skip(Value):
+    """Why a step made nothing: a word for programs and a sentence for people."""
+
+    code: Annotated[str, Field(pattern=r"^[a-z][a-z_]*$")]
+    why: str
+
+
 class Made(Value):
     """Everything one step made; it is recorded in one transaction.
 
-    ``media_type`` is what the bytes turned out to be, for a request that came as ``auto``.
+    ``skipped`` says why it is nothing: the step is done all the same, and is not tried again.
     """
 
     files: Sequence[MadeFile] = ()
     sheets: Sequence[MadeSheet] = ()
     results: Sequence[MadeResult] = ()
-    media_type: MediaType | None = None
+    skipped: Skip | None = None
 
 
 class Event(Value):

@@ -10,9 +10,9 @@ from contextlib import suppress
 from graphlib import TopologicalSorter
 from typing import Any
 
-from mediaq.errors import Unavailable
+from mediaq.errors import Rejected, Unavailable
 from mediaq.kit import Branch, Kit, Step, Work
-from mediaq.model import Made, Request, ResultType
+from mediaq.model import Made, Request, ResultType, Skip, Wanted
 
 Record = Callable[[str, Made, int], Awaitable[None]]
 """Make a step's results permanent: its name, what it made, how many milliseconds it took."""
@@ -30,16 +30,50 @@ class StepFailed(Exception):
         self.error = error
 
 
+def chosen(branch: Branch, want: Collection[Wanted] | None) -> dict[Step, tuple[Step, ...]]:
+    """Take the steps that make what is wanted, and those that they need."""
+    if want is None:
+        return dict(branch.steps)
+    kept: dict[Step, tuple[Step, ...]] = {}
+    waiting = [step for step in branch.steps if not set(want).isdisjoint(step.makes)]
+    while waiting:
+        step = waiting.pop()
+        kept[step] = branch.steps[step]
+        waiting += [need for need in kept[step] if need not in kept]
+    return kept
+
+
+def not_made(branch: Branch, want: Collection[Wanted] | None) -> list[Wanted]:
+    """Name what is wanted and no step of ``branch`` makes.
+
+    Raises :class:`Rejected` when nothing is left.
+    """
+    made = {one for step in branch.steps for one in step.makes}
+    missing = sorted(set(want or ()) - made)
+    if missing and made.isdisjoint(want or ()):
+        msg = (
+            f"option want asks for {', '.join(missing)}, which no {branch.media_type} yields;"
+            f" it yields {', '.join(sorted(made))}"
+        )
+        raise Rejected(msg)
+    return missing
+
+
 async def run(
     branch: Branch, work: Work, kit: Kit, *, done: Collection[str], record: Record, tell: Tell
 ) -> None:
-    """Run every step of ``branch`` that is not in ``done`` and record each as it ends.
+    """Run every chosen step of ``branch`` that is not in ``done`` and record each as it ends.
 
     ``work.results`` holds what the done steps made. The first failure ends the steps beside it:
     :class:`StepFailed` when a step failed, or whatever ``record`` raised.
     """
     results: dict[ResultType, Any] = dict(work.results)
-    order = TopologicalSorter(branch.steps)
+    want = work.request.options.want
+    for name in not_made(branch, want):
+        if name not in done:
+            why = f"no {branch.media_type} yields it"
+            await record(name, Made(skipped=Skip(code="not_of_this_media", why=why)), 0)
+    order = TopologicalSorter(chosen(branch, want))
     order.prepare()
 
     async def one(step: Step) -> Step:

@@ -216,7 +216,7 @@ INSERT INTO public.media_analysis_results (
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: insert_step
-INSERT INTO mediaq.steps (request_id, step, attempt, duration_ms) VALUES ($1, $2, $3, $4);
+INSERT INTO mediaq.steps (request_id, step, attempt, duration_ms, skipped, why) VALUES ($1, $2, $3, $4, $5, $6);
 
 -- name: set_media_type
 UPDATE public.media_analysis_requests SET media_type = $3

@@ -84,20 +84,24 @@ async def done_results(connection: db.Executor, request_id: UUID) -> dict[Result
 
 
 async def record_step(
-    connection: db.Connection, request: Request, step: str, made: Made, duration_ms: int
+    connection: db.Connection,
+    request: Request,
+    step: str,
+    made: Made,
+    duration_ms: int,
+    found: MediaType | None = None,
 ) -> None:
     """Write all that a step made, with its step row; call it inside one transaction.
 
+    ``found`` is what the media of a request that came as ``auto`` turned out to be.
     Raises :class:`Superseded` when the attempt is over; then nothing was written.
     """
     queries, request_id = db.queries(), request.request_id
     held = await connection.fetchval(queries["hold_attempt"], request_id, request.attempt)
     if held is None:
         raise Superseded
-    if made.media_type is not None:
-        await connection.execute(
-            queries["set_media_type"], request_id, request.attempt, made.media_type
-        )
+    if found is not None:
+        await connection.execute(queries["set_media_type"], request_id, request.attempt, found)
     ids = {file.name: uuid4() for file in made.files}
     files = [
         (
@@ -154,7 +158,10 @@ async def record_step(
             duration_ms,
             result.metadata,
         )
-    await connection.execute(queries["insert_step"], request_id, step, request.attempt, duration_ms)
+    skipped = (made.skipped.code, made.skipped.why) if made.skipped else (None, None)
+    await connection.execute(
+        queries["insert_step"], request_id, step, request.attempt, duration_ms, *skipped
+    )
 
 
 async def tell_progress(
@@ -237,10 +244,5 @@ async def request_status(connection: db.Executor, request_id: UUID) -> Status | 
 
 async def queue_depth(connection: db.Executor) -> QueueDepth:
     """Count what waits and what runs."""
-    return QueueDepth.model_validate(_one(await connection.fetchrow(db.queries()["queue_depth"])))
-
-
-def _one(row: asyncpg.Record | None) -> dict[str, Any]:
-    """Turn the row of a query that always has one into what pydantic reads."""
-    assert row is not None  # noqa: S101 - a query without WHERE, or INSERT ... RETURNING
-    return dict(row)
+    row = await connection.fetchrow(db.queries()["queue_depth"])
+    return QueueDepth.model_validate(dict(row or {}))

@@ -73,12 +73,14 @@ class SheetView(BaseModel):
 
 
 class StepView(BaseModel):
-    """One finished step."""
+    """One finished step; ``skipped``, a word, and ``why``, a sentence, when it made nothing."""
 
     step: str
     attempt: int
     finished_at: datetime
     duration_ms: int
+    skipped: str | None
+    why: str | None
 
 
 class AttemptView(BaseModel):

@@ -11,12 +11,9 @@ BRANCHES = (video.BRANCH,)
 
 
 def of(media_type: MediaType) -> Branch:
-    """Find the branch of a media type; :class:`Rejected` when there is none yet.
-
-    ``auto`` goes the way of video until its probe says otherwise.
-    """
+    """Find the branch of a media type; :class:`Rejected` when there is none yet."""
     for branch in BRANCHES:
-        if media_type in {branch.media_type, "auto"}:
+        if media_type == branch.media_type:
             return branch
     known = ", ".join(branch.media_type for branch in BRANCHES)
     msg = f"{media_type} is not analysed by this version of mediaq, which knows {known}"

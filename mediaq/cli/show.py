@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import PurePath
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -89,7 +90,10 @@ def detail(request: Detail) -> RenderableType:
             text.append(f"  {attempt.error_message}", style="dim")
         head.add_row("attempt", text)
     for step in request.steps:
-        head.add_row("step", f"{step.step}  {duration(step.duration_ms)}")
+        took = duration(step.duration_ms)
+        head.add_row(
+            "step", Text(f"{step.step}  " + (f"skipped: {step.why}" if step.why else took))
+        )
     for call in request.deliveries:
         told = call.error or f"answered {call.status_code}"
         again = f", again at {call.next_at:%m-%d %H:%M:%S}" if call.next_at else ""
@@ -151,10 +155,15 @@ def event(happened: Event) -> Text:
     if "doing" in data:
         line.append(f"{data['step']}: {data['doing']} {data['fraction']:.0%}")
     elif "step" in data:
-        line.append(f"{data['step']} {duration(data['duration_ms'])}")
+        line.append(f"{data['step']} {_outcome(data)}")
     if happened.error:
         line.append(happened.error, style="red")
     return line
+
+
+def _outcome(data: Mapping[str, Any]) -> str:
+    """Say how a step ended: how long it took, or why it made nothing."""
+    return f"skipped: {data['why']}" if "why" in data else duration(data["duration_ms"])
 
 
 async def follow(console: Console, happening: AsyncIterator[Event]) -> Event:
@@ -189,8 +198,8 @@ def _progress_line(told: Event) -> tuple[str, RenderableType]:
         )
         return data["step"], row
     if told.event == "step.finished":
-        took = duration(data["duration_ms"])
-        line = Text.assemble(("✓ ", "green"), f"{data['step']:16}", (f" {took}", "dim"))
+        mark = ("- ", "dim") if "why" in data else ("✓ ", "green")
+        line = Text.assemble(mark, f"{data['step']:16}", (f" {_outcome(data)}", "dim"))
         return data["step"], line
     sign = "✓" if told.event == "completed" else "✗" if told.event in LAST else "•"
     return told.event, Text(f"{sign} {told.event}", style=COLOURS[told.status])

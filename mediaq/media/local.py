@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mediaq.errors import Rejected
 from mediaq.media import process
 from mediaq.media.caption import facts
-from mediaq.model import Probe, SheetSet
+from mediaq.model import Kind, Probe, SheetSet
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mediaq.kit import Progress
     from mediaq.model import Options
+
+V = TypeVar("V", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +27,40 @@ class LocalMedia:
 
     seconds: float = 600.0
 
-    async def probe(self, source: Path) -> Probe:
-        """Read what the file says of itself; :class:`Rejected` when it is no media file."""
-        answer = await process.run(
-            {"work": "probe"}, name=source.name, source=source, seconds=self.seconds
+    async def ask(
+        self,
+        work: str,
+        source: Path,
+        answer: type[V],
+        *,
+        title: str,
+        progress: Progress | None = None,
+        **arguments: object,
+    ) -> V:
+        """Have the child do one of its works with JSON ``arguments`` and read its answer.
+
+        Raises :class:`Rejected` when the child refuses the input or gives no sound answer.
+        """
+        told = await process.run(
+            {"work": work, **arguments},
+            name=title,
+            source=source,
+            seconds=self.seconds,
+            tell=progress,
         )
         try:
-            return Probe.model_validate(answer)
+            return answer.model_validate(told)
         except ValidationError as error:
-            msg = f"the decoder gave no sound answer about {source.name}"
+            msg = f"the decoder gave no sound answer about {title}"
             raise Rejected(msg, fields=[str(e["loc"]) for e in error.errors()]) from None
+
+    async def kind(self, source: Path, title: str) -> Kind:
+        """Tell from its content what the file is; :class:`Rejected` when it is nothing we know."""
+        return await self.ask("kind", source, Kind, title=title)
+
+    async def probe(self, source: Path) -> Probe:
+        """Read what the file says of itself; :class:`Rejected` when it is no media file."""
+        return await self.ask("probe", source, Probe, title=source.name)
 
     async def contact_sheets(
         self,
@@ -50,20 +76,19 @@ class LocalMedia:
         if probe.width is None or probe.height is None:
             msg = f"{title} has no video stream to take frames from"
             raise Rejected(msg)
-        job = {
-            "work": "contact_sheets",
-            "into": str(into),
-            "title": title,
-            "facts": facts(probe),
-            "width": probe.width,
-            "height": probe.height,
-            "options": {
+        return await self.ask(
+            "contact_sheets",
+            source,
+            SheetSet,
+            title=title,
+            progress=progress,
+            into=str(into),
+            facts=facts(probe),
+            width=probe.width,
+            height=probe.height,
+            options={
                 **options.model_dump(exclude={"grid"}),
                 "columns": options.columns,
                 "rows": options.rows,
             },
-        }
-        answer = await process.run(
-            job, name=title, source=source, seconds=self.seconds, tell=progress
         )
-        return SheetSet.model_validate(answer)

@@ -73,4 +73,4 @@ async def run(work: Work, kit: Kit) -> Made:
     return Made(files=[task.result() for task in tasks], sheets=sheets)
 
 
-STEP = Step("contact_sheets", run)
+STEP = Step("contact_sheets", run, ("contact_sheets",))

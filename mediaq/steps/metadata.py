@@ -15,7 +15,6 @@ async def run(work: Work, kit: Kit) -> Made:
         msg = f"{work.title} has no video stream ({probe.container_name}, {kind})"
         raise Rejected(msg, container=probe.container)
     return Made(
-        media_type="video",
         results=(
             MadeResult(
                 result_type="metadata_extraction",

@@ -503,7 +503,7 @@ async def test_every_field_that_does_not_fit_is_pointed_at(refusing: Client) -> 
         ({"options": {"frame": 5}}, "analyze", "did you mean frames?"),
         ({"options": {"interval": 5}}, "analyze", "did you mean interval_seconds?"),
         ({"options": {"thumbwidth": 5}}, "analyze", "did you mean thumb_width?"),
-        ({"options": {"xyzzy": 5}}, "analyze", "known are grid, frames, interval_seconds,"),
+        ({"options": {"xyzzy": 5}}, "analyze", "known are want, grid, frames,"),
         ({"xyzzy": 5}, "analyze", "known are media_type, media_url, media_path,"),
         ({"audio_url": URL}, "video", "did you mean media_url?"),
     ],

@@ -112,7 +112,7 @@ async def test_work_on_a_request_does_not_change_what_was_asked(api: Client, poo
     request = await claim(pool, request_id)
     assert request is not None
     async with pool.acquire() as connection, connection.transaction():
-        await store.record_step(connection, request, "metadata", Made(media_type="video"), 1)
+        await store.record_step(connection, request, "metadata", Made(), 1, "video")
     await store.retry(pool, request, "broken", {}, 0)
     answer = await post(api, body)
     assert await accepted(answer, replayed=True) == request_id

@@ -16,7 +16,7 @@ from mediaq import db, queue, store
 from mediaq.kit import Media
 from mediaq.media import process
 from mediaq.media.local import LocalMedia
-from mediaq.model import Probe, SheetSet
+from mediaq.model import Kind, Probe, SheetSet
 from mediaq.settings import Database, Settings
 from mediaq.views import Detail
 from tests.conftest import Ended, Insert, working
@@ -183,6 +183,12 @@ class Troubled:
         self.probes = 0
         self.reached = asyncio.Event()
         self.wait: asyncio.Event | None = None
+
+    async def kind(self, source: Path, title: str) -> Kind:
+        return await self._media.kind(source, title)
+
+    async def ask(self, *args: Any, **named: Any) -> Any:
+        return await self._media.ask(*args, **named)
 
     async def probe(self, source: Path) -> Probe:
         self.probes += 1

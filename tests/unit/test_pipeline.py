@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
 import importlib
 import pkgutil
@@ -18,7 +19,7 @@ import pytest
 from mediaq import branches, pipeline, steps
 from mediaq.errors import Rejected, Unavailable
 from mediaq.kit import Branch, Kit, Step, Work
-from mediaq.model import Made, MadeResult, MediaType, Options, Request, ResultType, Stored
+from mediaq.model import Kind, Made, MadeResult, Options, Request, ResultType, Stored
 
 Action = Callable[[Work, Kit], Awaitable[Any]]
 
@@ -44,6 +45,12 @@ class Memory:
 class Media:
     """Media work that these steps do not ask for."""
 
+    async def kind(self, *_: Any) -> Any:
+        raise AssertionError
+
+    async def ask(self, *_: Any, **__: Any) -> Any:
+        raise AssertionError
+
     async def probe(self, *_: Any) -> Any:
         raise AssertionError
 
@@ -59,6 +66,7 @@ class Scene:
         self.storage = Memory()
         self.told: list[str] = []
         self.progress: list[tuple[str, float, str]] = []
+        self.skipped: dict[str, str] = {}
         self.refuse: Exception | None = None
         self.results: dict[ResultType, Any] = {}
         self.request = Request(
@@ -94,6 +102,8 @@ class Scene:
             if self.refuse:
                 raise self.refuse
             self.told.append(f"{step} recorded")
+            if made.skipped:
+                self.skipped[step] = made.skipped.code
 
         async def tell(step: str, fraction: float, doing: str) -> None:
             self.progress.append((step, fraction, doing))
@@ -103,7 +113,13 @@ class Scene:
 
         await pipeline.run(
             Branch("video", needs),
-            Work(self.request, self.folder / "source", "source", self.results),
+            Work(
+                self.request,
+                self.folder / "source",
+                "source",
+                Kind(media_type="video", form="mp4"),
+                self.results,
+            ),
             Kit(Media(), self.storage, self.folder, nowhere),
             done=done,
             record=record,
@@ -372,12 +388,44 @@ def test_a_branch_needs_only_its_own_steps_each_under_one_name(branch: Branch) -
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize("media_type", ["video", "auto"])
-def test_the_branch_of_a_media_type_is_found(media_type: MediaType) -> None:
-    assert branches.of(media_type).media_type == "video"
+def test_the_branch_of_a_media_type_is_found() -> None:
+    for branch in branches.BRANCHES:
+        assert branches.of(branch.media_type) is branch
 
 
-@pytest.mark.parametrize("media_type", ["audio", "document"])
-def test_a_media_type_without_a_branch_is_rejected(media_type: MediaType) -> None:
-    with pytest.raises(Rejected, match=f"{media_type} is not analysed by this version"):
-        branches.of(media_type)
+def test_a_media_type_without_a_branch_is_rejected() -> None:
+    with pytest.raises(Rejected, match="auto is not analysed by this version"):
+        branches.of("auto")
+
+
+def _wants(scene: Scene, *want: str) -> None:
+    options = Options.model_validate({"want": want})
+    scene.request = scene.request.model_copy(update={"options": options})
+
+
+async def test_only_what_is_wanted_runs_with_what_it_needs(scene: Scene) -> None:
+    probe = scene.step("metadata")
+    sheets = dataclasses.replace(scene.step("sheets"), makes=("contact_sheets",))
+    cuts = dataclasses.replace(scene.step("cuts"), makes=("scene_detection",))
+    _wants(scene, "scene_detection")
+    await scene.run({probe: (), sheets: (probe,), cuts: (probe,)})
+    assert [line for line in scene.told if "recorded" in line] == [
+        "metadata recorded",
+        "cuts recorded",
+    ]
+
+
+async def test_what_no_step_makes_is_told_as_skipped(scene: Scene) -> None:
+    cuts = dataclasses.replace(scene.step("cuts"), makes=("scene_detection",))
+    _wants(scene, "scene_detection", "text_analysis")
+    await scene.run({cuts: ()})
+    assert scene.told[0] == "text_analysis recorded"
+    assert scene.skipped == {"text_analysis": "not_of_this_media"}
+
+
+async def test_a_wish_that_nothing_makes_is_refused_with_what_there_is(scene: Scene) -> None:
+    cuts = dataclasses.replace(scene.step("cuts"), makes=("scene_detection",))
+    _wants(scene, "text_analysis")
+    with pytest.raises(Rejected, match="no video yields; it yields scene_detection"):
+        await scene.run({cuts: ()})
+    assert scene.told == []

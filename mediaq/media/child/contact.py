@@ -106,7 +106,7 @@ def _sheets(
         pictures = [_image(takes[i].shot, paths[i]) for i in part]
         times = [time_text(takes[i].seconds, tenths=tenths) for i in part]
         corner = f"{number} / {total}" if total > 1 else ""
-        heading = Heading(job["title"], job["facts"], corner)
+        heading = Heading(job["name"], job["facts"], corner)
         sheet = draw_sheet(layout, heading, pictures, times if options["timestamps"] else [])
         path = Path(job["into"]) / f"sheet-{number:02}.{SUFFIXES[options['format']]}"
         save(sheet, path, options["format"])

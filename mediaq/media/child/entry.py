@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import json
 import os
 import resource
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import av
@@ -18,6 +20,19 @@ import av.logging
 from mediaq.media.child.refusal import Refusal
 
 PR_SET_PDEATHSIG = 1
+
+Tell = Callable[[float, str], None]
+"""Tell how far a work is: a fraction from 0 to 1 and what it is doing."""
+
+WORKS = {
+    "contact_sheets": "contact",
+    "kind": "kind",
+    "probe": "probe",
+}
+"""What a child can do, each with the module beside this one whose function of that name does it.
+
+A work takes the job and a :data:`Tell` and returns what fits in JSON.
+"""
 
 
 class Answers:
@@ -87,10 +102,7 @@ def main(job: dict[str, Any]) -> None:
 
 
 def _work(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
-    if job["work"] == "probe":
-        from mediaq.media.child.probe import probe
-
-        return probe(job["source"], job["name"])
-    from mediaq.media.child.contact import contact_sheets
-
-    return contact_sheets(job, lambda part, what: answers.send(progress=part, doing=what))
+    name = job["work"]
+    work = getattr(importlib.import_module(f"mediaq.media.child.{WORKS[name]}"), name)
+    done: dict[str, Any] = work(job, lambda part, what: answers.send(progress=part, doing=what))
+    return done

@@ -29,8 +29,9 @@ MAX_RATE = 1000
 MICROSECONDS = 1_000_000
 
 
-def probe(source: str, name: str) -> dict[str, Any]:
-    """Describe ``source`` with the fields of ``mediaq.model.Probe``."""
+def probe(job: dict[str, Any], _tell: object) -> dict[str, Any]:
+    """Describe the source with the fields of ``mediaq.model.Probe``."""
+    source, name = job["source"], job["name"]
     with open_media(source, name) as container:
         if not container.streams:
             msg = f"{name} is not a media file that can be read: no streams in it"
