@@ -154,6 +154,14 @@ SELECT looked.created_at::text AS created_at, request_id,
        coalesce((SELECT number FROM queued), 0) AS requeued
   FROM looked ORDER BY looked.created_at DESC, request_id DESC LIMIT 1;
 
+-- name: unused_copies
+-- Of the uploads that were copied for one request, those that neither it nor another one names.
+SELECT id FROM unnest($1::uuid[]) AS id
+ WHERE NOT EXISTS (SELECT FROM public.media_analysis_requests AS r WHERE r.request_id = id)
+   AND NOT id::text = ANY (ARRAY(
+        SELECT substring(media_path FROM 'requests/([0-9a-f-]{36})/')
+          FROM public.media_analysis_requests WHERE media_path LIKE '%requests/%'));
+
 -- name: unreferenced
 SELECT f.folder FROM unnest($1::uuid[], $2::text[]) AS f (request_id, folder)
  WHERE NOT EXISTS (

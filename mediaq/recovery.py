@@ -155,3 +155,9 @@ async def unreferenced(pool: db.Pool, folders: Iterable[tuple[UUID, str]]) -> li
         db.queries()["unreferenced"], [item[0] for item in given], [item[1] for item in given]
     )
     return [row["folder"] for row in rows]
+
+
+async def unused_copies(pool: db.Pool, request_ids: Iterable[UUID]) -> list[UUID]:
+    """Say whose copies of these are needed by no request any more, nor by another one."""
+    rows = await pool.fetch(db.queries()["unused_copies"], list(request_ids))
+    return [row["id"] for row in rows]

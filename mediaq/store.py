@@ -22,12 +22,14 @@ class Superseded(Exception):
     """The attempt is over: the request was cancelled, deleted or claimed anew meanwhile."""
 
 
-async def insert_request(connection: db.Executor, new: NewRequest) -> Accepted:
+async def insert_request(
+    connection: db.Executor, new: NewRequest, request_id: UUID | None = None
+) -> Accepted:
     """Insert a request, which queues it; :class:`Rejected` in the database's own words.
 
     Where the same was asked before under the same key, that request is the answer.
     """
-    own = uuid4()
+    own = request_id or uuid4()
     # In the order of the query's columns, the key last.
     *values, key = new.model_dump().values()
     query, more = ("insert_request", []) if key is None else ("insert_request_once", [key])
