@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+import structlog
 from pydantic import SecretStr
 
 from mediaq import db, migrate, queue, recovery, retention
@@ -68,7 +69,7 @@ class Load:
                 await self.progressed.wait()
                 continue
             await self.pool.execute(
-                "INSERT INTO media_analysis_requests (media_type, media_path)"
+                "INSERT INTO public.media_analysis_requests (media_type, media_path)"
                 " SELECT 'video', $1 FROM generate_series(1, $2)",
                 str(self.source),
                 BATCH,
@@ -117,35 +118,34 @@ async def measure(database: Database, folder: Path, requests: int, keep: float) 
             await worker.attempt(request_id)
             load.count()
 
-        serving = asyncio.create_task(
-            queue.serve(
-                database,
-                pool,
-                {ANALYSE: attempt, REMOVE_FILES: Removal(pool, storage).remove_files},
-                queues=(),
-                concurrency=CONCURRENCY,
-                drain_timeout=60,
-                heartbeat=queue.BEAT_SECONDS,
-                stop=stop,
-            )
-        )
         age = timedelta(seconds=keep)
-        sides = [
-            asyncio.create_task(load.insert()),
-            asyncio.create_task(clean(pool, retention.Keep(age, age, age, age))),
-            asyncio.create_task(recovery.Keeper(pool, me, 10, 30).run(worker.look_after)),
-        ]
-        began = time.monotonic()
-        for number in range(requests // LOOKS, requests + 1, requests // LOOKS):
-            await load.reached(number)
-            rows = await pool.fetch(SIZES)
-            looks.append(Look(number, time.monotonic() - began, {row[0]: row[1] for row in rows}))
-        for side in sides:
-            side.cancel()
-            with suppress(asyncio.CancelledError):
-                await side
-        stop.set()
-        await serving
+        async with asyncio.TaskGroup() as group:
+            group.create_task(
+                queue.serve(
+                    database,
+                    pool,
+                    {ANALYSE: attempt, REMOVE_FILES: Removal(pool, storage).remove_files},
+                    queues=(),
+                    concurrency=CONCURRENCY,
+                    drain_timeout=60,
+                    heartbeat=queue.BEAT_SECONDS,
+                    stop=stop,
+                )
+            )
+            sides = [
+                group.create_task(load.insert()),
+                group.create_task(clean(pool, retention.Keep(age, age, age, age))),
+                group.create_task(recovery.Keeper(pool, me, 10, 30).run(worker.look_after)),
+            ]
+            began = time.monotonic()
+            for number in range(requests // LOOKS, requests + 1, requests // LOOKS):
+                await load.reached(number)
+                rows = await pool.fetch(SIZES)
+                sizes = {row[0]: row[1] for row in rows}
+                looks.append(Look(number, time.monotonic() - began, sizes))
+            for side in sides:
+                side.cancel()
+            stop.set()
     return looks
 
 
@@ -181,6 +181,7 @@ def main() -> int:
     parser.add_argument("--keep", type=float, default=5, help="seconds that what ended is kept")
     parser.add_argument("--naptime", type=int, default=1, help="autovacuum_naptime in seconds")
     given = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with tempfile.TemporaryDirectory(prefix="mediaq-growth-") as made:
         folder = Path(made)
         folder.chmod(0o755)
