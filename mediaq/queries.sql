@@ -172,9 +172,6 @@ SELECT f.folder FROM unnest($1::uuid[], $2::text[]) AS f (request_id, folder)
     SELECT FROM public.media_files AS m
      WHERE m.request_id = f.request_id AND starts_with(m.file_path, f.folder || '/'));
 
--- name: forget_workers
-DELETE FROM mediaq.workers WHERE seen_at < now() - interval '1 day';
-
 -- name: claim_many
 -- Rows that someone else holds are left for the claim of one, which tells them from those not due.
 WITH free AS (
@@ -486,20 +483,29 @@ SELECT count(*) FROM mediaq.procrastinate_jobs AS j
        SELECT FROM mediaq.procrastinate_events WHERE job_id = j.id AND at > now() - $1::interval);
 
 -- name: remove_workers
--- One that still holds a job is evidence for whoever recovers that job.
+-- A worker has a row of ours and one of Procrastinate's. One of those that still holds a job is
+-- evidence for whoever recovers that job; and in less than an hour ours may be missed by a living one.
 WITH old AS MATERIALIZED (
     SELECT id FROM mediaq.procrastinate_workers AS w
      WHERE last_heartbeat <= now() - $1::interval
        AND NOT EXISTS (SELECT FROM mediaq.procrastinate_jobs WHERE worker_id = w.id AND status = 'doing')
      LIMIT $2::bigint),
 gone AS (
-    DELETE FROM mediaq.procrastinate_workers AS w USING old WHERE w.id = old.id RETURNING 1)
-SELECT count(*) FROM gone;
+    DELETE FROM mediaq.procrastinate_workers AS w USING old WHERE w.id = old.id RETURNING 1),
+unseen AS MATERIALIZED (
+    SELECT worker_id FROM mediaq.workers
+     WHERE seen_at <= now() - greatest($1::interval, '1 hour') LIMIT $2::bigint),
+forgotten AS (
+    DELETE FROM mediaq.workers AS w USING unseen WHERE w.worker_id = unseen.worker_id RETURNING 1)
+SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM forgotten);
 
 -- name: old_workers
-SELECT count(*) FROM mediaq.procrastinate_workers AS w
- WHERE last_heartbeat <= now() - $1::interval
-   AND NOT EXISTS (SELECT FROM mediaq.procrastinate_jobs WHERE worker_id = w.id AND status = 'doing');
+SELECT (SELECT count(*) FROM mediaq.procrastinate_workers AS w
+         WHERE last_heartbeat <= now() - $1::interval
+           AND NOT EXISTS (
+               SELECT FROM mediaq.procrastinate_jobs WHERE worker_id = w.id AND status = 'doing'))
+     + (SELECT count(*) FROM mediaq.workers
+         WHERE seen_at <= now() - greatest($1::interval, '1 hour'));
 
 -- name: server_facts
 SELECT current_setting('server_version') AS version, current_database() AS database,

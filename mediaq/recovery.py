@@ -137,7 +137,6 @@ class Keeper:
             log.warning("jobs.recovered", jobs=[row["id"] for row in jobs])
         await self.pool.execute(queries["let_in"])
         await self._requeue_forgotten()
-        await self.pool.execute(queries["forget_workers"])
 
     async def _requeue_forgotten(self) -> None:
         row = await self.pool.fetchrow(db.queries()["requeue_forgotten"], *self._place, LOOKED_AT)

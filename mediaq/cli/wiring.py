@@ -233,7 +233,7 @@ async def serve_worker(
                     queues=read.queues,
                     concurrency=read.concurrency,
                     drain_timeout=read.drain_timeout,
-                    heartbeat=read.heartbeat,
+                    life=queue.Life(read.heartbeat, read.stalled_after),
                     stop=stop,
                 ),
                 keeper.run(worker.look_after),

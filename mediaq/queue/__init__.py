@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import asyncpg
 import procrastinate
@@ -25,7 +26,6 @@ SEARCH_PATH = "mediaq, pg_temp"
 
 POLL_SECONDS = 5.0
 BEAT_SECONDS = 10.0
-STALLED_SECONDS = 30.0
 RETRY_SECONDS = (1, 15)
 """First and longest wait of a job that the database kept from its work; it doubles in between."""
 
@@ -53,6 +53,14 @@ HOPELESS = (
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Life:
+    """How often a worker gives a sign of life, and when without one it is dead, in seconds."""
+
+    heartbeat: float = BEAT_SECONDS
+    stalled_after: float = 3 * BEAT_SECONDS
+
+
 class Again(procrastinate.BaseRetryStrategy):
     """When a job comes again: soon and for ever while the database keeps it from its work."""
 
@@ -78,7 +86,7 @@ async def serve(
     queues: Sequence[str],
     concurrency: int,
     drain_timeout: float,
-    heartbeat: float,
+    life: Life,
     stop: asyncio.Event,
 ) -> None:
     """Run jobs of the named ``tasks`` until ``stop`` is set.
@@ -98,7 +106,7 @@ async def serve(
         )
         error: BaseException | None = None
         try:
-            await _work(connector, tasks, queues, concurrency, drain_timeout, heartbeat, stop)
+            await _work(connector, tasks, queues, concurrency, drain_timeout, life, stop)
         except exceptions.ConnectorException as failed:
             error = failed.__cause__ or failed
         except Exception as failed:  # noqa: BLE001 - a supervisor outlives whatever it watches
@@ -122,7 +130,7 @@ async def _work(
     queues: Sequence[str],
     concurrency: int,
     drain_timeout: float,
-    heartbeat: float,
+    life: Life,
     stop: asyncio.Event,
 ) -> None:
     """Run one worker of Procrastinate's until it ends or ``stop`` is set."""
@@ -156,13 +164,13 @@ async def _work(
                 # The request row and its events tell the story; finished jobs would only pile up.
                 delete_jobs="successful",
                 install_signal_handlers=False,
-                update_heartbeat_interval=heartbeat,
-                stalled_worker_timeout=STALLED_SECONDS,
+                update_heartbeat_interval=life.heartbeat,
+                stalled_worker_timeout=life.stalled_after,
                 worker_middleware=[keep_in_mind],
             )
         )
         waits = {asyncio.create_task(event.wait()) for event in (stop, connector.broken)}
-        pulse = asyncio.create_task(watch(connector, POLL_SECONDS, heartbeat))
+        pulse = asyncio.create_task(watch(connector, POLL_SECONDS, life.heartbeat))
         try:
             try:
                 await asyncio.wait({main, *waits}, return_when=asyncio.FIRST_COMPLETED)

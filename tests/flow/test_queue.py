@@ -80,7 +80,7 @@ async def serving(
             queues=queues,
             concurrency=concurrency,
             drain_timeout=5,
-            heartbeat=queue.BEAT_SECONDS,
+            life=queue.Life(queue.BEAT_SECONDS),
             stop=stop,
         )
     )
@@ -546,7 +546,7 @@ async def test_a_start_without_tables_is_an_error_and_not_a_loop(
                 queues=(),
                 concurrency=1,
                 drain_timeout=1,
-                heartbeat=queue.BEAT_SECONDS,
+                life=queue.Life(queue.BEAT_SECONDS),
                 stop=asyncio.Event(),
             )
 

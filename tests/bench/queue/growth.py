@@ -128,7 +128,7 @@ async def measure(database: Database, folder: Path, requests: int, keep: float) 
                     queues=(),
                     concurrency=CONCURRENCY,
                     drain_timeout=60,
-                    heartbeat=queue.BEAT_SECONDS,
+                    life=queue.Life(),
                     stop=stop,
                 )
             )
