@@ -9,16 +9,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID
 
-import aiohttp
 import asyncpg
 from structlog.testing import capture_logs
 
-from mediaq import db, events, migrate
-from mediaq.cli import wiring
+from mediaq import db, migrate
 from mediaq.settings import Database, Settings
 from mediaq.views import Detail
 from tests.chaos import disks
 from tests.chaos.conftest import Breakable
+from tests.chaos.load import serving, settled, submit
 from tests.conftest import Ended, Insert, on, working
 
 ROUNDS = 12
@@ -41,34 +40,6 @@ async def crowded(server: Breakable, disk: Path) -> AsyncIterator[Database]:
     finally:
         await admin.execute("DROP DATABASE IF EXISTS crowded WITH (FORCE)")
         await admin.close()
-
-
-@asynccontextmanager
-async def serving(settings: Settings, database: Database) -> AsyncIterator[aiohttp.ClientSession]:
-    """The API, and a client of it."""
-    stop = asyncio.Event()
-    url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    task = asyncio.create_task(wiring.serve_api(settings, database, stop, url.set_result))
-    try:
-        async with aiohttp.ClientSession(await url) as client:
-            yield client
-    finally:
-        stop.set()
-        await task
-
-
-async def submit(client: aiohttp.ClientSession, video: Path) -> UUID | None:
-    """Ask as a client does that comes again when it is told to; None when it is told so."""
-    body = {"media_path": str(video), "options": {"frames": 1}, "prompt": "x" * 4000}
-    async with client.post("/api/media/video", json=body) as answer:
-        told = await answer.json()
-        if answer.status == 202:
-            return UUID(told["request_id"])
-        assert answer.status == 503
-        assert answer.content_type == "application/problem+json"
-        assert int(answer.headers["Retry-After"]) > 0
-        assert told["detail"] == "the database cannot do this at the moment; try again later"
-        return None
 
 
 async def until(logs: list[dict[str, object]], said: Callable[[dict[str, object]], bool]) -> None:
@@ -114,37 +85,9 @@ async def test_the_disk_of_the_database_is_full_and_nobody_loses_anything(
                 request_id = await submit(client, video)
                 assert request_id is not None
                 accepted.add(request_id)
-                async with events.bells(database) as bells:
-                    for request_id in accepted:
-                        async for event in events.of_request(pool, bells, request_id):
-                            if event.event in {"completed", "failed"}:
-                                break
-                            assert event.error is None
-                while await pool.fetchval(  # noqa: ASYNC110 - rows tell it
-                    "SELECT count(*) FROM mediaq.procrastinate_jobs"
-                ):
-                    await asyncio.sleep(0.05)
-                rows = await pool.fetch(
-                    "SELECT request_id, status, failed_attempts, (SELECT array_agg(outcome)"
-                    " FROM mediaq.attempts AS a WHERE a.request_id = r.request_id) AS outcomes,"
-                    " (SELECT count(*) FROM contact_sheets AS s WHERE s.request_id = r.request_id)"
-                    " AS sheets FROM media_analysis_requests AS r"
-                )
-                made = {row[0] for row in await pool.fetch("SELECT file_path FROM media_files")}
-                stored = {str(path) for path in worker.storage.outputs.rglob("*") if path.is_file()}
-        assert {row["request_id"] for row in rows} == accepted
-        for row in rows:
-            assert (row["status"], row["failed_attempts"], row["sheets"]) == ("completed", 0, 1)
-            assert row["outcomes"].count("completed") == 1
-            assert set(row["outcomes"]) <= {"completed", "given back"}
-        assert made == stored
-        told = {entry["event"] for entry in logs}
-        assert not told & {
-            "request.failed",
-            "queue.worker_ended",
-            "attempt.retried",
-            "attempt.lost",
-        }
+                await settled(database, pool, accepted, worker.storage.outputs)
+        foul = {"request.failed", "queue.worker_ended", "attempt.retried", "attempt.lost"}
+        assert not [entry for entry in logs if entry["event"] in foul]
 
 
 async def test_the_disk_of_the_storage_is_full_and_the_request_comes_again(
