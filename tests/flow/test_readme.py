@@ -106,7 +106,7 @@ async def test_the_readmes_sql_runs_in_psql_as_a_role_that_owns_nothing(
     assert text is not None
     assert {file.mime_type for file in Detail.model_validate_json(text).files} == {"image/webp"}
 
-    assert await psql.type(grouped) == ""
+    assert "ERROR" not in await psql.type(grouped)
     for _ in range(2):
         assert "ERROR" not in await psql.type(third)
     assert await pool.fetchval("SELECT count(*) FROM media_analysis_requests") == 4
