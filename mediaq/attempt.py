@@ -14,7 +14,7 @@ import structlog
 
 from mediaq import branches, db, pipeline, source, store
 from mediaq.crowd import Crowd
-from mediaq.errors import Unavailable
+from mediaq.errors import Rejected, Unavailable
 from mediaq.kit import Branch, Kit, Media, Work
 from mediaq.model import Made, MediaType, Request
 from mediaq.patience import insist
@@ -118,7 +118,15 @@ class Attempt:
                 log.info("attempt.superseded")
                 return
             self._recording = True
-            await verdict()
+            try:
+                await verdict()
+            except (asyncpg.DataError, ValueError):
+                # As with a character that PostgreSQL knows no text for.
+                log.exception("verdict.refused")
+                refused = Rejected(
+                    "what came of the attempt cannot be stored; the worker's log has it"
+                )
+                await verdicts.fail(request, refused, "verdict")
 
     def _leave_slot(self, error: Exception) -> None:
         if not self._aside:

@@ -105,7 +105,8 @@ async def pool(
         command_timeout=COMMAND_TIMEOUT,
         init=set_codecs,
         reset=_leave_as_is,
-        server_settings={"application_name": name, "lock_timeout": f"{lock_timeout * 1000:.0f}"}
+        server_settings={"application_name": name}
+        | ({"lock_timeout": f"{lock_timeout * 1000:.0f}"} if lock_timeout else {})
         | ({"search_path": search_path} if search_path else {}),
     )
     await opened

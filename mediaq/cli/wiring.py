@@ -16,7 +16,7 @@ import structlog
 from pydantic import SecretStr
 
 from mediaq import db, embedded, settings
-from mediaq.cli import EXIT_SIGNAL
+from mediaq.cli import EXIT_INTERRUPTED, EXIT_SIGNAL
 from mediaq.errors import Unavailable
 from mediaq.settings import Database, Settings
 
@@ -97,7 +97,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(main)
     except asyncio.CancelledError as stopped:
         # By the second signal; its number tells whoever sent it.
-        sys.exit(EXIT_SIGNAL + stopped.args[0])
+        sys.exit(EXIT_SIGNAL + stopped.args[0] if stopped.args else EXIT_INTERRUPTED)
     except (
         asyncpg.UndefinedTableError,
         asyncpg.UndefinedFunctionError,
