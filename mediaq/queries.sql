@@ -45,6 +45,14 @@ DO UPDATE SET idempotency_key = r.idempotency_key
         WHERE r.idempotency_fingerprint = excluded.idempotency_fingerprint
 RETURNING request_id, status, media_type, created_at;
 
+-- name: refused_option
+-- Which option a refusal is about: the one that is refused in the same words alone. No row when it
+-- is not about options.
+SELECT (SELECT key
+          FROM jsonb_each(CASE jsonb_typeof($1) WHEN 'object' THEN $1 ELSE '{}' END)
+         WHERE mediaq.options_problem(jsonb_build_object(key, value)) = $2) AS option
+ WHERE mediaq.options_problem($1) = $2;
+
 -- name: claim
 -- A row that a client's open transaction holds is not waited for: the slot is for other requests.
 WITH free AS (

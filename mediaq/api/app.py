@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from aiohttp import web
 
 from mediaq.api import bodies, health, problems, requests, submit
+from mediaq.api.connection import Connection
 from mediaq.api.context import CONTEXT, Context
 from mediaq.errors import Unavailable
 
@@ -43,17 +45,33 @@ async def serve(
 
     Port 0 takes a free one. Raises :class:`Unavailable` when the address cannot be bound.
     """
-    runner = web.AppRunner(make(context), access_log=None, shutdown_timeout=10)
+    runner = web.AppRunner(make(context), shutdown_timeout=10)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
-        try:
-            await site.start()
-        except OSError as error:
-            msg = f"the API cannot listen on {host}:{port}: {error.strerror}"
-            raise Unavailable(msg) from error
-        bound = runner.addresses[0]
-        ready(f"http://{f'[{bound[0]}]' if ':' in bound[0] else bound[0]}:{bound[1]}")
-        await stop.wait()
+        async with _listening(runner, host, port) as bound:
+            ready(f"http://{f'[{bound[0]}]' if ':' in bound[0] else bound[0]}:{bound[1]}")
+            await stop.wait()
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def _listening(runner: web.AppRunner, host: str, port: int) -> AsyncIterator[tuple[str, int]]:
+    """Take connections of ours for the length of the block, as aiohttp's TCPSite takes its own."""
+    manager = runner.server
+    assert manager is not None  # noqa: S101 - the runner was set up
+    loop = asyncio.get_running_loop()
+    try:
+        server = await loop.create_server(
+            # Without a log of accesses, as aiohttp's runners spell it.
+            lambda: Connection(manager, loop=loop, access_log=None),  # type: ignore[arg-type]
+            host,
+            port,
+        )
+    except OSError as error:
+        msg = f"the API cannot listen on {host}:{port}: {error.strerror}"
+        raise Unavailable(msg) from error
+    try:
+        yield server.sockets[0].getsockname()[:2]
+    finally:
+        server.close()

@@ -17,6 +17,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     StringConstraints,
     ValidationError,
     model_validator,
@@ -24,7 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from mediaq.api.problems import LONGEST, Problem, invalid
-from mediaq.model import MediaType, Options, Status, Whole
+from mediaq.model import MediaType, Status, Whole
 
 MAX_BODY = 1024 * 1024
 BODY_SECONDS = 30
@@ -48,7 +49,7 @@ def _storable(value: Any) -> Any:  # noqa: ANN401 - any JSON
             msg = "the character NUL cannot be stored"
             raise ValueError(msg)
         case float() if not math.isfinite(value):
-            msg = "NaN and Infinity are no JSON"
+            msg = "NaN, Infinity and numbers beyond 1e308 cannot be stored"
             raise ValueError(msg)
         case int() if abs(value) >= TOO_LARGE:
             msg = "a number is too large"
@@ -76,6 +77,8 @@ Address = Annotated[str, StringConstraints(max_length=8192), AfterValidator(_sto
 Name = Annotated[str, StringConstraints(max_length=100), AfterValidator(_storable)]
 Key = Annotated[str, StringConstraints(max_length=255), AfterValidator(_storable)]
 Group = Annotated[str, StringConstraints(max_length=200), AfterValidator(_storable)]
+# What options there are, and what they may be, the database says.
+Json = Annotated[JsonValue, AfterValidator(_storable)]
 Metadata = Annotated[dict[str, Any], AfterValidator(_storable)]
 Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
@@ -89,7 +92,7 @@ class Submission(BaseModel):
     media_url: Address | None = None
     media_path: Address | None = None
     prompt: Text | None = None
-    options: Options = Options()
+    options: Json = {}
     user_metadata: Metadata = {}
     priority: Annotated[Whole, Field(ge=-1000, le=1000)] = 0
     run_after: Time | None = None

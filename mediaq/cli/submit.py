@@ -11,9 +11,8 @@ from typing import Any, get_args
 
 import asyncpg
 import click
-from pydantic import ValidationError
 
-from mediaq import db, events, recovery, store
+from mediaq import db, events, intake, recovery, store
 from mediaq.cli import EXIT_FAILED, show, wiring
 from mediaq.cli.status import show_one
 from mediaq.errors import Rejected
@@ -65,6 +64,8 @@ def command(  # noqa: PLR0913 - one per option of the command
         request_id = uuid.uuid4()
         url = source if source.lower().startswith(("http://", "https://")) else None
         new = NewRequest(
+            # First: nothing is copied for a misspelt one.
+            options=parse_options(options),
             media_type=media_type,
             media_url=url,
             media_path=None
@@ -73,7 +74,6 @@ def command(  # noqa: PLR0913 - one per option of the command
             if remote
             else str(place(read, Path(source), request_id)),
             prompt=prompt,
-            options=parse_options(options),
             priority=priority,
             group_key=group,
             source_endpoint="cli",
@@ -86,9 +86,9 @@ def command(  # noqa: PLR0913 - one per option of the command
 
 
 def parse_options(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """Read ``NAME=VALUE`` pairs, VALUE as JSON or else as text.
+    """Read ``NAME=VALUE`` pairs, VALUE as JSON or else as text; what it may be the database says.
 
-    Raises :class:`Rejected` that names the first that does not fit.
+    Raises :class:`Rejected` that names the first that is no option.
     """
     values: dict[str, Any] = {}
     for pair in pairs:
@@ -104,13 +104,7 @@ def parse_options(pairs: tuple[str, ...]) -> dict[str, Any]:
             values[name] = value if name in TEXTS else json.loads(value)
         except ValueError:
             values[name] = value
-    try:
-        return Options.model_validate(values).model_dump(exclude_unset=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = f"option {first['loc'][0]}: " if first["loc"] else ""
-        msg = f"{where}{first['msg'].removeprefix('Value error, ')}"
-        raise Rejected(msg) from None
+    return values
 
 
 def place(read: Settings, file: Path, request_id: uuid.UUID) -> Path:
@@ -131,7 +125,7 @@ async def _submit(
     database: Database, new: NewRequest, request_id: uuid.UUID, *, wait: bool, as_json: bool
 ) -> int:
     async with wiring.small_pool(database) as pool, events.bells(database) as bells:
-        accepted: Accepted = await store.insert_request(pool, new, request_id)
+        accepted: Accepted = await intake.insert(pool, new, request_id)
         if not wait:
             click.echo(
                 json.dumps(accepted.model_dump(mode="json")) if as_json else accepted.request_id

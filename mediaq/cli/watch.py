@@ -47,7 +47,9 @@ async def _watch(
             if as_json:
                 click.echo(event.model_dump_json())
             else:
-                console.print(show.event(event))
+                # One event stays one line, to be copied or piped.
+                line = show.event(event, of_one=request_id is not None)
+                console.print(line, soft_wrap=True)
             if request_id is not None and event.event in LAST:
                 return 0 if event.event == "completed" else EXIT_FAILED
     return 0
