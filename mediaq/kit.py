@@ -43,9 +43,13 @@ class Media(Protocol):
         *,
         title: str,
         progress: Progress | None = None,
+        at_least: float = 0.0,
         **arguments: object,
     ) -> V:
-        """Have the child do one of its works with JSON ``arguments`` and read its answer."""
+        """Have the child do one of its works with JSON ``arguments`` and read its answer.
+
+        ``at_least`` are seconds that a long file may take, whatever the limit is.
+        """
         ...
 
     async def probe(self, source: Path) -> Probe:

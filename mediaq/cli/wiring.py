@@ -181,6 +181,7 @@ async def serve_worker(
     """Open what a worker needs and run jobs until ``stop`` is set; ``ready`` hears the worker."""
     from mediaq import delivery, queue, recovery, retention
     from mediaq.media.local import LocalMedia
+    from mediaq.media.resident import Residents
     from mediaq.removal import REMOVE_FILES, Removal
     from mediaq.storage.local import LocalStorage
     from mediaq.worker import ANALYSE, LOCK_SECONDS, Worker
@@ -188,16 +189,20 @@ async def serve_worker(
     storage = LocalStorage(read.storage)
     storage.prepare()
     signers = delivery.signers(read)
-    async with db.pool(
-        database,
-        name="mediaq worker",
-        size=read.pool_size,
-        overflow=read.max_overflow,
-        search_path=queue.SEARCH_PATH,
-        lock_timeout=LOCK_SECONDS,
-    ) as pool:
+    async with (
+        Residents() as residents,
+        db.pool(
+            database,
+            name="mediaq worker",
+            size=read.pool_size,
+            overflow=read.max_overflow,
+            search_path=queue.SEARCH_PATH,
+            lock_timeout=LOCK_SECONDS,
+        ) as pool,
+    ):
         me = await recovery.register(pool)
-        worker = Worker(read, pool, storage, LocalMedia(read.decode_timeout), me)
+        media = LocalMedia(read.decode_timeout, residents)
+        worker = Worker(read, pool, storage, media, me)
         keeper = recovery.Keeper(pool, me, read.heartbeat, read.stalled_after)
         removal = Removal(pool, storage)
         tasks: dict[str, queue.Task] = {

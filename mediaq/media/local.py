@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from mediaq.errors import Rejected
 from mediaq.media import process
 from mediaq.media.caption import facts
+from mediaq.media.resident import RESIDENT, Residents
 from mediaq.model import Kind, Probe, SheetSet
 
 if TYPE_CHECKING:
@@ -23,9 +25,15 @@ V = TypeVar("V", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class LocalMedia:
-    """Implements :class:`mediaq.kit.Media`; ``seconds`` is the most one file may take."""
+    """Implements :class:`mediaq.kit.Media`; ``seconds`` is the most one file may take.
+
+    ``residents`` do the works with models, ``models`` are folders with models of the user's own
+    by the work that they are for.
+    """
 
     seconds: float = 600.0
+    residents: Residents = field(default_factory=Residents)
+    models: Mapping[str, str] = field(default_factory=dict)
 
     async def ask(
         self,
@@ -35,19 +43,23 @@ class LocalMedia:
         *,
         title: str,
         progress: Progress | None = None,
+        at_least: float = 0.0,
         **arguments: object,
     ) -> V:
         """Have the child do one of its works with JSON ``arguments`` and read its answer.
 
+        ``at_least`` are seconds that a long file may take, whatever the limit is.
         Raises :class:`Rejected` when the child refuses the input or gives no sound answer.
         """
-        told = await process.run(
-            {"work": work, **arguments},
-            name=title,
-            source=source,
-            seconds=self.seconds,
-            tell=progress,
-        )
+        job = {"work": work, **arguments}
+        seconds = max(self.seconds, at_least)
+        if work in RESIDENT:
+            job["model"] = self.models.get(work)
+            told = await self.residents.run(
+                job, name=title, source=source, seconds=seconds, tell=progress
+            )
+        else:
+            told = await process.run(job, name=title, source=source, seconds=seconds, tell=progress)
         try:
             return answer.model_validate(told)
         except ValidationError as error:

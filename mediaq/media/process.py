@@ -47,37 +47,96 @@ async def run(
     tell: Tell | None = None,
     boot: str = BOOT,
 ) -> dict[str, Any]:
-    """Do ``job`` in a child of its own and give its answer.
-
-    Raises :class:`Rejected` when the child refuses the input, dies of it, talks nonsense or takes
-    longer than ``seconds``; :class:`Unavailable` when it cannot be started or is killed from
-    outside. However this ends, the child has ended before.
-    """
-    log: deque[str] = deque(maxlen=LOG_LINES)
-    limit = asyncio.timeout(seconds)
-    child = await _start(boot)
-    reading = asyncio.create_task(_read_log(child, log, source))
+    """Do ``job`` as :meth:`Child.do` does, in a child that has ended however this ends."""
+    child = await Child.start(boot)
     try:
-        async with limit:
-            await _send(child, job, name, source)
-            answer = await _listen(child, tell)
-            code = None if answer else await _exit_code(child, reading)
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        msg = f"{name} took longer than {seconds:g} s to decode"
-        raise Rejected(msg, limit_seconds=seconds, ffmpeg=list(log)) from None
+        return await child.do(job, name=name, source=source, seconds=seconds, tell=tell)
     finally:
-        await _end(child, reading)
-    result = answer.get("result")
-    if isinstance(result, dict):
-        return result
-    if "unavailable" in answer:
-        msg = f"{name} could not be decoded here: {answer['unavailable']}"
-        raise Unavailable(msg, ffmpeg=list(log))
-    if "refused" in answer:
-        raise Rejected(answer["refused"], ffmpeg=list(log), **answer.get("details", {}))
-    raise _trouble(name, code, log)
+        await child.end()
+
+
+class Child:
+    """A process that does jobs, one at a time; ``sound`` while it is known to wait for the next."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._log: deque[str] = deque(maxlen=LOG_LINES)
+        self._source = Path("/")
+        self._reading = asyncio.create_task(self._read_log())
+        self.sound = True
+
+    @classmethod
+    async def start(cls, boot: str = BOOT) -> Child:
+        """Start one; :class:`Unavailable` when that cannot be done."""
+        return cls(await _start(boot))
+
+    async def do(
+        self,
+        job: Mapping[str, Any],
+        *,
+        name: str,
+        source: Path,
+        seconds: float,
+        tell: Tell | None = None,
+    ) -> dict[str, Any]:
+        """Do ``job`` and give its answer.
+
+        Raises :class:`Rejected` when the child refuses the input, dies of it, talks nonsense or
+        takes longer than ``seconds``; :class:`Unavailable` when it is killed from outside.
+        """
+        self.sound, self._source = False, source
+        self._log.clear()
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                await _send(self._process, job, name, source)
+                answer = await _listen(self._process, tell)
+                code = None if answer else await _exit_code(self._process, self._reading)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            msg = f"{name} took longer than {seconds:g} s to decode"
+            raise Rejected(msg, limit_seconds=seconds, ffmpeg=list(self._log)) from None
+        result = answer.get("result")
+        if isinstance(result, dict):
+            self.sound = True
+            return result
+        if "unavailable" in answer:
+            msg = f"{name} could not be decoded here: {answer['unavailable']}"
+            raise Unavailable(msg, ffmpeg=list(self._log))
+        if "refused" in answer:
+            self.sound = True
+            details = answer.get("details", {})
+            raise Rejected(answer["refused"], ffmpeg=list(self._log), **details)
+        raise _trouble(name, code, self._log)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended by itself, or was killed."""
+        return self._process.returncode is not None
+
+    async def end(self) -> None:
+        """Kill what is left of its process group and wait until it is gone."""
+        child = self._process
+        if child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+        if child.stdin is not None:
+            child.stdin.close()
+        # Its pipes are read to their end: asyncio calls a child gone only when they are.
+        ending = asyncio.gather(child.wait(), self._reading, _drain(child), return_exceptions=True)
+        await asyncio.shield(ending)
+
+    async def _read_log(self) -> None:
+        """Keep the last different lines of standard error, short and without paths."""
+        assert self._process.stderr is not None  # noqa: S101 - it was asked for
+        rest = b""
+        while chunk := await self._process.stderr.read(65536):
+            *lines, rest = (rest + chunk).split(b"\n")
+            rest = rest[:LOG_LINE]
+            for line in lines:
+                _note(self._log, line, self._source)
+        _note(self._log, rest, self._source)
 
 
 async def _start(boot: str) -> asyncio.subprocess.Process:
@@ -154,36 +213,12 @@ async def _exit_code(child: asyncio.subprocess.Process, reading: asyncio.Task[No
     return child.returncode
 
 
-async def _read_log(child: asyncio.subprocess.Process, log: deque[str], source: Path) -> None:
-    """Keep the last different lines of standard error, short and without paths."""
-    assert child.stderr is not None  # noqa: S101 - it was asked for
-    rest = b""
-    while chunk := await child.stderr.read(65536):
-        *lines, rest = (rest + chunk).split(b"\n")
-        rest = rest[:LOG_LINE]
-        for line in lines:
-            _note(log, line, source)
-    _note(log, rest, source)
-
-
 def _note(log: deque[str], line: bytes, source: Path) -> None:
     text = line[:4096].decode("utf-8", "replace").strip()
     text = text.replace(str(source), source.name).replace(f"{source.parent}/", "")
     text = re.sub(r" @ 0x[0-9a-f]+", "", text)[:LOG_LINE]
     if text and text not in log:
         log.append(text)
-
-
-async def _end(child: asyncio.subprocess.Process, reading: asyncio.Task[None]) -> None:
-    """Kill what is left of the child's process group and wait until it is gone."""
-    if child.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-    if child.stdin is not None:
-        child.stdin.close()
-    # Its pipes are read to their end: asyncio calls a child gone only when they are.
-    ending = asyncio.gather(child.wait(), reading, _drain(child), return_exceptions=True)
-    await asyncio.shield(ending)
 
 
 async def _drain(child: asyncio.subprocess.Process) -> None:

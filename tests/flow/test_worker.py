@@ -213,7 +213,7 @@ def _quick_poll(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def troubled(monkeypatch: pytest.MonkeyPatch) -> Troubled:
     media = Troubled()
-    monkeypatch.setattr("mediaq.media.local.LocalMedia", lambda _: media)
+    monkeypatch.setattr("mediaq.media.local.LocalMedia", lambda *_: media)
     return media
 
 

@@ -6,6 +6,7 @@ import ctypes
 import importlib
 import json
 import os
+import queue
 import resource
 import signal
 import sys
@@ -51,18 +52,24 @@ class Answers:
             self._pipe.flush()
 
 
-def die_with_parent(parent: int) -> None:
-    """End this process when its parent ends, also by ``kill -9``."""
+def die_with_parent(parent: int) -> queue.SimpleQueue[bytes]:
+    """End this process when its parent ends, also by ``kill -9``; give what it says until then."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
-    threading.Thread(target=_wait_for_end_of_input, daemon=True).start()
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_read_to_end, args=(lines,), daemon=True).start()
+    return lines
 
 
-def _wait_for_end_of_input() -> None:
-    while os.read(0, 4096):
-        pass
+def _read_to_end(lines: queue.SimpleQueue[bytes]) -> None:
+    # Without Python's buffers: a thread that holds one keeps the process from ending in peace.
+    rest = b""
+    while chunk := os.read(0, 65536):
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            lines.put(line)
     os._exit(1)
 
 
@@ -76,15 +83,24 @@ def set_limits(limits: dict[str, int]) -> None:
 
 
 def main(job: dict[str, Any]) -> None:
-    """Do ``job`` and end the process without waiting for anything."""
+    """Do ``job``, and the next ones where it is to stay; end without waiting for anything."""
     # What nobody foresaw is told in one line: a traceback would show paths of this machine.
     sys.tracebacklimit = 0
     answers = Answers()
-    die_with_parent(job["parent"])
+    lines = die_with_parent(job["parent"])
     set_limits(job["limits"])
     # libav's own callback writes to standard error without Python, so its lines survive a crash.
     av.logging.restore_default_callback()
     av.logging.set_libav_level(av.logging.ERROR)
+    _answer(job, answers)
+    while job.get("stay"):
+        job = json.loads(lines.get())
+        _answer(job, answers)
+    # No clean-up: freeing decoders and pictures one by one only takes time.
+    os._exit(0)
+
+
+def _answer(job: dict[str, Any], answers: Answers) -> None:
     try:
         answers.send(result=_work(job, answers))
     except Refusal as refusal:
@@ -97,8 +113,6 @@ def main(job: dict[str, Any]) -> None:
     except MemoryError:
         answers.send(refused=f"{job['name']} needs more memory to decode than is allowed")
     sys.stderr.flush()
-    # No clean-up: freeing decoders and pictures one by one only takes time.
-    os._exit(0)
 
 
 def _work(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
