@@ -170,6 +170,11 @@ class Settings(BaseSettings):
         default=1, ge=0, le=100_000, description="Days that workers without a heartbeat are kept."
     )
     ffmpeg: Path | None = Field(default=None, description="Path of ffmpeg; default: found.")
+    whisper_model: str | None = Field(
+        default=None,
+        description="Speech model: a folder with a faster-whisper model, or the name of one on the "
+        "Hugging Face hub, fetched when the worker starts; default the one of mediaq[local].",
+    )
     pg_bin_dir: Path | None = Field(
         default=None, description="Folder of the embedded server's binaries; default: found."
     )

@@ -15,7 +15,7 @@ from mediaq.api.problems import Problem, refused
 from mediaq.errors import Rejected
 from mediaq.model import LAST, TERMINAL, MediaType, NewRequest
 
-NOT_YET: frozenset[MediaType] = frozenset({"audio", "document"})
+NOT_YET: frozenset[MediaType] = frozenset({"document"})
 
 
 async def video(request: web.Request) -> web.Response:

@@ -1,14 +1,16 @@
-"""Video: metadata first, then frames and contact sheets."""
+"""Video: metadata first, then contact sheets beside what is heard and said."""
 
 from __future__ import annotations
 
 from mediaq.kit import Branch
-from mediaq.steps import contact_sheets, metadata
+from mediaq.steps import audio_analysis, contact_sheets, metadata, transcription
 
 BRANCH = Branch(
     "video",
     {
         metadata.STEP: (),
         contact_sheets.STEP: (metadata.STEP,),
+        audio_analysis.STEP: (metadata.STEP,),
+        transcription.STEP: (metadata.STEP, audio_analysis.STEP),
     },
 )

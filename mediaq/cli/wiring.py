@@ -180,6 +180,7 @@ async def serve_worker(
 ) -> None:
     """Open what a worker needs and run jobs until ``stop`` is set; ``ready`` hears the worker."""
     from mediaq import delivery, queue, recovery, retention
+    from mediaq.media import hub
     from mediaq.media.local import LocalMedia
     from mediaq.media.resident import Residents
     from mediaq.removal import REMOVE_FILES, Removal
@@ -189,6 +190,8 @@ async def serve_worker(
     storage = LocalStorage(read.storage)
     storage.prepare()
     signers = delivery.signers(read)
+    speech = await hub.folder_of(read.whisper_model)
+    models = {"transcription": speech} if speech else {}
     async with (
         Residents() as residents,
         db.pool(
@@ -201,7 +204,7 @@ async def serve_worker(
         ) as pool,
     ):
         me = await recovery.register(pool)
-        media = LocalMedia(read.decode_timeout, residents)
+        media = LocalMedia(read.decode_timeout, residents, models)
         worker = Worker(read, pool, storage, media, me)
         keeper = recovery.Keeper(pool, me, read.heartbeat, read.stalled_after)
         removal = Removal(pool, storage)

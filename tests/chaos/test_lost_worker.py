@@ -121,7 +121,8 @@ async def test_a_killed_workers_request_goes_on_elsewhere_and_makes_each_thing_o
     tmp_path: Path,
 ) -> None:
     async with killed_at(place, quick, database, tmp_path) as process:
-        request_id = await insert(media_path=str(video))
+        only = {"want": ["contact_sheets"]}
+        request_id = await insert(media_path=str(video), options=only)
         await reached(process)
     async with working(quick, database) as worker:
         assert (await ended(request_id)).event == "completed"

@@ -33,7 +33,12 @@ async def read(pool: db.Pool, request_id: UUID) -> Detail:
 async def test_a_video_becomes_results_sheets_files_and_one_event(
     pool: db.Pool, insert: Insert, ended: Ended, video: Path
 ) -> None:
-    request_id = await insert(media_type="video", media_path=str(video), prompt="what is it?")
+    request_id = await insert(
+        media_type="video",
+        media_path=str(video),
+        prompt="what is it?",
+        options={"want": ["contact_sheets"]},
+    )
     assert (await ended(request_id)).event == "completed"
     detail = await read(pool, request_id)
 
@@ -228,7 +233,7 @@ async def test_trouble_that_may_heal_is_tried_again_from_the_step_that_had_it(
 ) -> None:
     troubled._trouble = [RuntimeError("secret"), OSError(28, "No space left on device")]
     async with working(settings, database):
-        request_id = await insert(media_path=str(video))
+        request_id = await insert(media_path=str(video), options={"want": ["contact_sheets"]})
         assert (await ended(request_id)).event == "completed"
     detail = await read(pool, request_id)
     assert (detail.attempt, detail.failed_attempts, detail.error_message) == (3, 2, None)

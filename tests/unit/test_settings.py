@@ -426,7 +426,8 @@ def test_the_example_shows_the_defaults(monkeypatch: pytest.MonkeyPatch, tmp_pat
     shown["MEDIAQ_HOME"] = shown["MEDIAQ_HOME"].replace("~", str(tmp_path))
     example = read_with(monkeypatch, **{n: shown[n] for n in settings.variables()})
     examples = {
-        *("storage_dir", "ffmpeg", "pg_bin_dir", "media_roots", "fetch_allow", "queues"),
+        *("storage_dir", "ffmpeg", "whisper_model", "pg_bin_dir", "media_roots", "fetch_allow"),
+        "queues",
         *("webhook_secret", "webhook_secret_file"),
         "keep_requests_days",
     }

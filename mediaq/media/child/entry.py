@@ -26,9 +26,12 @@ Tell = Callable[[float, str], None]
 """Tell how far a work is: a fraction from 0 to 1 and what it is doing."""
 
 WORKS = {
+    "audio_analysis": "hearing",
     "contact_sheets": "contact",
+    "cover": "cover",
     "kind": "kind",
     "probe": "probe",
+    "transcription": "dictation",
 }
 """What a child can do, each with the module beside this one whose function of that name does it.
 
