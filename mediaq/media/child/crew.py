@@ -125,7 +125,7 @@ def _frame(decoder: Decoder, slot: Slot, reach: float) -> VideoFrame | None:
         if slot.key is not None:
             frame = decoder.at_keyframe(slot.key)
         elif slot.look:
-            frame = decoder.keyframe_near(slot.wanted, reach)
+            frame = decoder.keyframe_near(slot.stamp, reach)
         return frame or decoder.shown_at(slot.stamp, slot.start)
     except (av.error.FFmpegError, OSError):
         return None
