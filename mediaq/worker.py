@@ -168,9 +168,9 @@ class Worker:
         done = await store.done_steps(self.pool, request.request_id) if again else frozenset()
         results = await store.done_results(self.pool, request.request_id) if again else {}
         if request.media_type != "auto":
-            branch, want = self.branch_of(request.media_type), request.options.want
-            missing = pipeline.not_made(branch, want)
-            names = [*missing, *(step.name for step in pipeline.chosen(branch, want))]
+            branch, options = self.branch_of(request.media_type), request.options
+            missing = pipeline.not_made(branch, options.want)
+            names = [*missing, *(step.name for step in pipeline.chosen(branch, options))]
             if done.issuperset(names):
                 # As after a crash between the last step and the verdict: nothing is fetched for it.
                 return
