@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections import deque
@@ -63,6 +64,7 @@ class Crew:
     def take(self, plan: Plan) -> list[Take]:
         """Take what can be taken of ``plan``, in order of time; a slot may stay without frame."""
         self._takes = []
+        gc.freeze()
         most = min(cpus(), MAX_WORKERS)
         groups = plan.groups(most)
         workers = max(1, min(most, len(groups)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,9 @@ class Decoder:
             # Before the first frame: libav finds nothing that lies further back.
             container.seek(stamp, stream=self.stream, backward=False)
         self._begin()
+        # Packets and what reads them refer to each other, and Python, which counts objects and
+        # not bytes, would keep hundreds. Quick, as the crew set aside what was there before.
+        gc.collect()
 
     def at_keyframe(self, stamp: int) -> VideoFrame | None:
         """Decode the keyframe whose index entry or time is ``stamp``, and nothing else."""
