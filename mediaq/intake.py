@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 from pydantic import JsonValue
@@ -12,12 +12,14 @@ from mediaq.errors import Rejected
 from mediaq.model import Accepted, NewRequest
 
 
-async def insert(connection: db.Executor, new: NewRequest) -> Accepted:
+async def insert(
+    connection: db.Executor, new: NewRequest, request_id: UUID | None = None
+) -> Accepted:
     """Insert a request, which queues it; :class:`Rejected` in the database's own words.
 
     Where the same was asked before under the same key, that request is the answer.
     """
-    own = uuid4()
+    own = request_id or uuid4()
     # In the order of the query's columns, the key last.
     *values, key = new.model_dump().values()
     query, more = ("insert_request", []) if key is None else ("insert_request_once", [key])

@@ -54,11 +54,16 @@ SELECT (SELECT key
  WHERE mediaq.options_problem($1) = $2;
 
 -- name: claim
-WITH claimed AS (
-    UPDATE public.media_analysis_requests
-       SET status = 'processing'
+-- A row that a client's open transaction holds is not waited for: the slot is for other requests.
+WITH free AS (
+    SELECT request_id FROM public.media_analysis_requests
      WHERE request_id = $1 AND status = 'pending' AND (run_after IS NULL OR run_after <= now())
-    RETURNING request_id, attempt, failed_attempts, media_type, media_url, media_path, prompt, options
+       FOR NO KEY UPDATE NOWAIT
+), claimed AS (
+    UPDATE public.media_analysis_requests AS r
+       SET status = 'processing'
+      FROM free WHERE r.request_id = free.request_id
+    RETURNING r.request_id, attempt, failed_attempts, media_type, media_url, media_path, prompt, options
 ), noted AS (
     INSERT INTO mediaq.attempts (request_id, attempt, worker_id, worker)
     SELECT request_id, attempt, $2, $3 FROM claimed
@@ -111,6 +116,20 @@ UPDATE public.media_analysis_requests AS r
  WHERE r.request_id = lost.request_id
 RETURNING r.request_id, r.attempt, r.status, lost.worker;
 
+-- name: give_back_unheld
+-- What this worker claimed and knows nothing of goes back: the answer of the claim was lost with its
+-- connection. Answers that may still be on their way are given the time.
+UPDATE public.media_analysis_requests AS r
+   SET status = 'pending', run_after = NULL
+ WHERE r.request_id IN (
+    SELECT r.request_id
+      FROM public.media_analysis_requests AS r
+      JOIN mediaq.attempts AS a ON (a.request_id, a.attempt) = (r.request_id, r.attempt)
+     WHERE r.status = 'processing' AND a.worker_id = $1 AND NOT r.request_id = ANY ($2::uuid[])
+       AND r.started_at < now() - make_interval(secs => $3)
+       FOR NO KEY UPDATE OF r SKIP LOCKED)
+RETURNING r.request_id;
+
 -- name: sweep_jobs
 -- Jobs of Procrastinate's workers that are gone; what they stood for decides whether to do it again.
 SELECT j.id, mediaq.procrastinate_retry_job_v2(j.id, now(), NULL, NULL, NULL)
@@ -143,6 +162,14 @@ SELECT looked.created_at::text AS created_at, request_id,
        coalesce((SELECT number FROM queued), 0) AS requeued
   FROM looked ORDER BY looked.created_at DESC, request_id DESC LIMIT 1;
 
+-- name: unused_copies
+-- Of the uploads that were copied for one request, those that neither it nor another one names.
+SELECT id FROM unnest($1::uuid[]) AS id
+ WHERE NOT EXISTS (SELECT FROM public.media_analysis_requests AS r WHERE r.request_id = id)
+   AND NOT id::text = ANY (ARRAY(
+        SELECT substring(media_path FROM 'requests/([0-9a-f-]{36})/')
+          FROM public.media_analysis_requests WHERE media_path LIKE '%requests/%'));
+
 -- name: let_in
 -- What waits beside the line of its group although there is room, since a worker died.
 SELECT mediaq.let_in_all();
@@ -153,12 +180,8 @@ SELECT f.folder FROM unnest($1::uuid[], $2::text[]) AS f (request_id, folder)
     SELECT FROM public.media_files AS m
      WHERE m.request_id = f.request_id AND starts_with(m.file_path, f.folder || '/'));
 
--- name: forget_workers
-DELETE FROM mediaq.workers WHERE seen_at < now() - interval '1 day';
-
 -- name: claim_many
--- Rows that someone else holds are left for the statement above: a statement that waits for one row
--- while it holds another could deadlock with a client's bulk update.
+-- Rows that someone else holds are left for the claim of one, which tells them from those not due.
 WITH free AS (
     SELECT request_id FROM public.media_analysis_requests
      WHERE request_id = ANY ($1) AND status = 'pending' AND (run_after IS NULL OR run_after <= now())
@@ -217,15 +240,17 @@ UPDATE public.media_analysis_requests SET media_type = $3
  WHERE request_id = $1 AND attempt = $2 AND status = 'processing' AND media_type = 'auto';
 
 -- name: insert_progress
+-- Of many attempts at once, and waited for on disk like every event: what a crash of the server took
+-- back would leave readers behind a place in the feed that is given out again. A row that someone
+-- else holds is left out, its progress with it.
 INSERT INTO mediaq.events (request_id, event, status, media_type, attempt, data)
-SELECT request_id, 'progress', status, media_type, attempt, $3
-  FROM public.media_analysis_requests
- WHERE request_id = $1 AND attempt = $2 AND status = 'processing'
-   FOR NO KEY UPDATE;
-
--- name: commit_lazily
--- Progress may be lost in a crash of the server; in return its commits do not wait for the disk.
-SET LOCAL synchronous_commit = off;
+SELECT r.request_id, 'progress', r.status, r.media_type, r.attempt, told.data
+  FROM unnest($1::uuid[], $2::integer[], $3::jsonb[])
+       WITH ORDINALITY AS told (request_id, attempt, data, place)
+  JOIN public.media_analysis_requests AS r
+    ON r.request_id = told.request_id AND r.attempt = told.attempt AND r.status = 'processing'
+ ORDER BY told.place
+   FOR NO KEY UPDATE OF r SKIP LOCKED;
 
 -- name: complete
 UPDATE public.media_analysis_requests
@@ -234,7 +259,8 @@ UPDATE public.media_analysis_requests
 RETURNING TRUE;
 
 -- name: complete_many
--- As claim_many with regard to rows that someone else holds.
+-- Rows that someone else holds are left for the statement above: a statement that waits for one row
+-- while it holds another could deadlock with a client's bulk update.
 WITH free AS (
     SELECT r.request_id FROM public.media_analysis_requests AS r
       JOIN unnest($1::uuid[], $2::integer[]) AS ended (request_id, attempt) USING (request_id)
@@ -473,20 +499,29 @@ SELECT count(*) FROM mediaq.procrastinate_jobs AS j
        SELECT FROM mediaq.procrastinate_events WHERE job_id = j.id AND at > now() - $1::interval);
 
 -- name: remove_workers
--- One that still holds a job is evidence for whoever recovers that job.
+-- A worker has a row of ours and one of Procrastinate's. One of those that still holds a job is
+-- evidence for whoever recovers that job; and in less than an hour ours may be missed by a living one.
 WITH old AS MATERIALIZED (
     SELECT id FROM mediaq.procrastinate_workers AS w
      WHERE last_heartbeat <= now() - $1::interval
        AND NOT EXISTS (SELECT FROM mediaq.procrastinate_jobs WHERE worker_id = w.id AND status = 'doing')
      LIMIT $2::bigint),
 gone AS (
-    DELETE FROM mediaq.procrastinate_workers AS w USING old WHERE w.id = old.id RETURNING 1)
-SELECT count(*) FROM gone;
+    DELETE FROM mediaq.procrastinate_workers AS w USING old WHERE w.id = old.id RETURNING 1),
+unseen AS MATERIALIZED (
+    SELECT worker_id FROM mediaq.workers
+     WHERE seen_at <= now() - greatest($1::interval, '1 hour') LIMIT $2::bigint),
+forgotten AS (
+    DELETE FROM mediaq.workers AS w USING unseen WHERE w.worker_id = unseen.worker_id RETURNING 1)
+SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM forgotten);
 
 -- name: old_workers
-SELECT count(*) FROM mediaq.procrastinate_workers AS w
- WHERE last_heartbeat <= now() - $1::interval
-   AND NOT EXISTS (SELECT FROM mediaq.procrastinate_jobs WHERE worker_id = w.id AND status = 'doing');
+SELECT (SELECT count(*) FROM mediaq.procrastinate_workers AS w
+         WHERE last_heartbeat <= now() - $1::interval
+           AND NOT EXISTS (
+               SELECT FROM mediaq.procrastinate_jobs WHERE worker_id = w.id AND status = 'doing'))
+     + (SELECT count(*) FROM mediaq.workers
+         WHERE seen_at <= now() - greatest($1::interval, '1 hour'));
 
 -- name: server_facts
 SELECT current_setting('server_version') AS version, current_database() AS database,

@@ -5,7 +5,7 @@ The connection comes first; the caller owns the transaction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -144,12 +144,14 @@ async def record_step(
 
 
 async def tell_progress(
-    connection: db.Connection, request: Request, data: Mapping[str, Any]
+    connection: db.Executor, told: Sequence[tuple[Request, Mapping[str, Any]]]
 ) -> None:
-    """Write a progress event; call it inside a transaction of its own, which commits lazily."""
-    await connection.execute(db.queries()["commit_lazily"])
+    """Write a progress event for each of these attempts that still runs."""
     await connection.execute(
-        db.queries()["insert_progress"], request.request_id, request.attempt, dict(data)
+        db.queries()["insert_progress"],
+        [request.request_id for request, _ in told],
+        [request.attempt for request, _ in told],
+        [dict(data) for _, data in told],
     )
 
 

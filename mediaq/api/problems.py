@@ -127,6 +127,9 @@ def _problem(request: web.Request, error: Exception) -> Problem:
         case _ if isinstance(error, db.CONNECTION_ERRORS):
             log.warning("database.away", error=str(error) or repr(error))
             problem = _away("the database cannot be reached at the moment")
+        case _ if isinstance(error, db.PASSING_ERRORS):
+            log.error("database.hindered", error=str(error) or repr(error))
+            problem = _away("the database cannot do this at the moment; try again later")
         case asyncpg.UndefinedTableError() | asyncpg.InvalidSchemaNameError():
             log.error("database.not_migrated", error=str(error))
             problem = _away("the database is not set up; its operator runs `mediaq migrate`")

@@ -89,5 +89,5 @@ async def _ended(here: Context, request_id: UUID, seconds: float) -> str | None:
 
     try:
         return await context.within(seconds, end(), stop())
-    except db.CONNECTION_ERRORS:
+    except db.PASSING_ERRORS:
         return None

@@ -61,6 +61,14 @@ async def _latency(database: Database, rounds: int) -> AsyncIterator[Figure]:
             at_most=most,
             rounds=rounds,
         )
+    yield Figure(
+        f"pick-up of a request by an idle worker, the longest of {rounds * SAMPLES:,}",
+        max(max(ours) for ours, _ in pairs),
+        max(max(bare) for _, bare in pairs),
+        "ms",
+        beside,
+        rounds=rounds,
+    )
 
 
 async def _drain(database: Database, rounds: int, jobs: int) -> AsyncIterator[Figure]:

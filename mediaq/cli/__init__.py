@@ -35,6 +35,8 @@ EXIT_WRONG = 2
 EXIT_UNAVAILABLE = 3
 """Something needed is away, such as the database; later may help."""
 EXIT_INTERRUPTED = 130
+EXIT_SIGNAL = 128
+"""Plus the number of the second signal, which did not wait for what ran."""
 
 
 class Commands(click.Group):

@@ -15,7 +15,7 @@ import click
 from mediaq import db, events, intake, recovery, store
 from mediaq.cli import EXIT_FAILED, show, wiring
 from mediaq.cli.status import show_one
-from mediaq.errors import Rejected, Unavailable
+from mediaq.errors import Rejected
 from mediaq.model import TERMINAL, Accepted, MediaType, NewRequest, Options, Status
 from mediaq.settings import Database, Settings
 from mediaq.storage.local import LocalStorage
@@ -61,19 +61,28 @@ def command(  # noqa: PLR0913 - one per option of the command
 ) -> int:
     """Insert a request."""
     with wiring.opened() as (read, database):
+        request_id = uuid.uuid4()
         url = source if source.lower().startswith(("http://", "https://")) else None
         new = NewRequest(
             # First: nothing is copied for a misspelt one.
             options=parse_options(options),
             media_type=media_type,
             media_url=url,
-            media_path=None if url else source if remote else str(place(read, Path(source))),
+            media_path=None
+            if url
+            else source
+            if remote
+            else str(place(read, Path(source), request_id)),
             prompt=prompt,
             priority=priority,
             group_key=group,
             source_endpoint="cli",
         )
-        return wiring.run(_submit(database, new, wait=wait, as_json=as_json))
+        try:
+            return wiring.run(_submit(database, new, request_id, wait=wait, as_json=as_json))
+        except Rejected:
+            shutil.rmtree(LocalStorage(read.storage).copies / str(request_id), ignore_errors=True)
+            raise
 
 
 def parse_options(pairs: tuple[str, ...]) -> dict[str, Any]:
@@ -98,8 +107,8 @@ def parse_options(pairs: tuple[str, ...]) -> dict[str, Any]:
     return values
 
 
-def place(read: Settings, file: Path) -> Path:
-    """Give a path that workers may read: the file's own below a root, else a copy in uploads."""
+def place(read: Settings, file: Path, request_id: uuid.UUID) -> Path:
+    """Give a path that workers may read: the file's own below a root, else the request's copy."""
     if not file.is_file():
         msg = f"there is no file {file}; --remote sends a path of the workers' machine"
         raise Rejected(msg)
@@ -109,19 +118,14 @@ def place(read: Settings, file: Path) -> Path:
     if any(real.is_relative_to(root.resolve()) for root in roots):
         return real
     storage.prepare()
-    folder = storage.uploads / uuid.uuid4().hex
-    try:
-        folder.mkdir(mode=0o750)
-        return Path(shutil.copyfile(real, folder / real.name))
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        msg = f"{file} cannot be copied to {storage.uploads}: {error.strerror}"
-        raise Unavailable(msg) from error
+    return storage.copy(real, request_id)
 
 
-async def _submit(database: Database, new: NewRequest, *, wait: bool, as_json: bool) -> int:
+async def _submit(
+    database: Database, new: NewRequest, request_id: uuid.UUID, *, wait: bool, as_json: bool
+) -> int:
     async with wiring.small_pool(database) as pool, events.bells(database) as bells:
-        accepted: Accepted = await intake.insert(pool, new)
+        accepted: Accepted = await intake.insert(pool, new, request_id)
         if not wait:
             click.echo(
                 json.dumps(accepted.model_dump(mode="json")) if as_json else accepted.request_id

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
@@ -14,7 +15,7 @@ import structlog
 from pydantic import SecretStr
 
 from mediaq import db, embedded, settings
-from mediaq.cli import logs
+from mediaq.cli import EXIT_INTERRUPTED, EXIT_SIGNAL, logs
 from mediaq.errors import Unavailable
 from mediaq.settings import Database, Settings
 
@@ -44,24 +45,19 @@ def opened(*, quiet: bool = False, **given: object) -> Iterator[tuple[Settings, 
     if found is not None:
         yield read, found
         return
-    with embedded.Postgres(read.home, bin_dir=read.pg_bin_dir).start() as server:
-        yield (
-            read,
-            Database(
-                dsn=SecretStr(server.dsn),
-                source="embedded",
-                password_file=server.place / "password",
-            ),
-        )
+    wish = embedded.Postgres(read.home, bin_dir=read.pg_bin_dir)
+    with wish.start() as server, embedded.watched(server):
+        file = server.place / "password"
+        yield read, Database(dsn=SecretStr(server.dsn), source="embedded", password_file=file)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a command's coroutine; trouble with the database becomes one sentence."""
     try:
         return asyncio.run(main)
-    except asyncio.CancelledError:
-        # By the second signal, which is what Ctrl-C is elsewhere.
-        raise KeyboardInterrupt from None
+    except asyncio.CancelledError as stopped:
+        # By the second signal; its number tells whoever sent it.
+        sys.exit(EXIT_SIGNAL + stopped.args[0] if stopped.args else EXIT_INTERRUPTED)
     except (
         asyncpg.UndefinedTableError,
         asyncpg.UndefinedFunctionError,
@@ -79,8 +75,11 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     except asyncpg.InvalidCatalogNameError as error:
         msg = f"{error}; create it, or name another"
         raise Unavailable(msg) from None
-    except (*db.CONNECTION_ERRORS, TimeoutError) as error:
+    except db.CONNECTION_ERRORS as error:
         msg = f"the database cannot be reached: {error or type(error).__name__}"
+        raise Unavailable(msg) from None
+    except db.PASSING_ERRORS as error:
+        msg = f"the database cannot do this now: {error}"
         raise Unavailable(msg) from None
 
 
@@ -94,20 +93,21 @@ async def small_pool(database: Database) -> AsyncIterator[db.Pool]:
 def stop_on_signals() -> asyncio.Event:
     """Make an event that SIGTERM, SIGHUP and SIGINT set; the second one stops now.
 
-    Then the task that called this is cancelled, and with it all that runs; the command ends as
-    an interrupted one.
+    Then the task that called this is cancelled, and with it all that runs; the command ends with
+    the exit code of a shell's command that the signal ended.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     main = asyncio.current_task()
 
-    def ask() -> None:
+    def ask(number: signal.Signals) -> None:
+        log.info("stop.asked", signal=number.name, now=stop.is_set())
         if stop.is_set() and main is not None:
-            main.cancel()
+            main.cancel(int(number))
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        loop.add_signal_handler(number, ask)
+        loop.add_signal_handler(number, ask, number)
     return stop
 
 
@@ -183,7 +183,7 @@ async def serve_worker(
     from mediaq.media.local import LocalMedia
     from mediaq.removal import REMOVE_FILES, Removal
     from mediaq.storage.local import LocalStorage
-    from mediaq.worker import ANALYSE, Worker
+    from mediaq.worker import ANALYSE, LOCK_SECONDS, Worker
 
     storage = LocalStorage(read.storage)
     storage.prepare()
@@ -194,6 +194,7 @@ async def serve_worker(
         size=read.pool_size,
         overflow=read.max_overflow,
         search_path=queue.SEARCH_PATH,
+        lock_timeout=LOCK_SECONDS,
     ) as pool:
         me = await recovery.register(pool)
         worker = Worker(read, pool, storage, LocalMedia(read.decode_timeout), me)
@@ -213,22 +214,22 @@ async def serve_worker(
             storage=str(read.storage),
         )
         ready(worker)
-        await beside(
-            queue.serve(
-                database,
-                pool,
-                tasks,
-                queues=read.queues,
-                concurrency=read.concurrency,
-                drain_timeout=read.drain_timeout,
-                heartbeat=read.heartbeat,
-                stop=stop,
-            ),
-            keeper.run(worker.end_superseded),
-            worker.watch(database),
-            removal.keep_swept(read.attempt_timeout),
-            retention.keep_clean(pool, retention.keep(read)),
-        )
-        # Where the database is away, the sweep of others finds out by itself.
-        with suppress(*db.CONNECTION_ERRORS, TimeoutError):
-            await recovery.unregister(pool, me)
+        try:
+            await beside(
+                queue.serve(
+                    database,
+                    pool,
+                    tasks,
+                    queues=read.queues,
+                    concurrency=read.concurrency,
+                    drain_timeout=read.drain_timeout,
+                    life=queue.Life(read.heartbeat, read.stalled_after),
+                    stop=stop,
+                ),
+                keeper.run(worker.look_after),
+                worker.watch(database),
+                removal.keep_swept(read.attempt_timeout),
+                retention.keep_clean(pool, retention.keep(read)),
+            )
+        finally:
+            await worker.leave()

@@ -53,7 +53,7 @@ async def serving(database: Database, tasks: Tasks) -> AsyncIterator[None]:
                 queues=(),
                 concurrency=4,
                 drain_timeout=5,
-                heartbeat=queue.BEAT_SECONDS,
+                life=queue.Life(queue.BEAT_SECONDS),
                 stop=stop,
             )
         )

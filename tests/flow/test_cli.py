@@ -173,7 +173,11 @@ async def test_a_file_outside_the_roots_is_copied_to_the_uploads(
         UUID(sent.out.strip()),
     )
     assert Path(path).read_bytes() == sample_video.read_bytes()
-    assert Path(path).is_relative_to(Path(environment["MEDIAQ_HOME"]) / "storage" / "uploads")
+    copies = Path(environment["MEDIAQ_HOME"]) / "storage" / "uploads" / "requests"
+    assert Path(path) == copies / sent.out.strip() / sample_video.name
+    refused = await run(environment, "submit", sample_video, "--prompt", "x" * 100_001)
+    assert refused.code == 2
+    assert [entry.name for entry in copies.iterdir()] == [sent.out.strip()]
 
 
 @pytest.fixture

@@ -337,7 +337,7 @@ async def test_a_late_attempt_can_write_nothing(pool: db.Pool, insert: Insert) -
     with pytest.raises(store.Superseded):
         await record(pool, late)
     async with pool.acquire() as connection, connection.transaction():
-        await store.tell_progress(connection, late, {"fraction": 0.5})
+        await store.tell_progress(connection, [(late, {"fraction": 0.5})])
     assert not await store.complete(pool, late)
     assert not await store.fail(pool, late, "late", {})
     assert not await store.retry(pool, late, "late", {}, 0)
