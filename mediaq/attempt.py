@@ -151,9 +151,9 @@ class Attempt:
             done = await ask(self._done)
             results = await ask(lambda: store.done_results(self.pool, request.request_id))
         if request.media_type != "auto":
-            branch, want = self.branch_of(request.media_type), request.options.want
-            missing = pipeline.not_made(branch, want)
-            names = [*missing, *(step.name for step in pipeline.chosen(branch, want))]
+            branch, options = self.branch_of(request.media_type), request.options
+            missing = pipeline.not_made(branch, options.want)
+            names = [*missing, *(step.name for step in pipeline.chosen(branch, options))]
             if done.issuperset(names):
                 # As after a crash between the last step and the verdict: nothing is fetched for it.
                 return

@@ -116,12 +116,20 @@ class Work:
 class Step:
     """One step: a name that is recorded when it is done, and the function that does it.
 
-    ``makes`` is what a client chooses it by.
+    ``makes`` is what a client chooses it by. A step with ``only_if`` is asked for by an option of
+    its own instead.
     """
 
     name: str
     run: Callable[[Work, Kit], Awaitable[Made]]
     makes: tuple[Wanted, ...] = ()
+    only_if: Callable[[Options], bool] | None = None
+
+    def asked(self, options: Options) -> bool:
+        """Tell whether a client with these options asks for what the step makes."""
+        if self.only_if is not None:
+            return self.only_if(options)
+        return options.want is None or not set(options.want).isdisjoint(self.makes)
 
 
 @dataclass(frozen=True, slots=True)

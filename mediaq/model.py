@@ -212,6 +212,14 @@ class Stream(Value):
     tags: dict[str, str] = {}
 
 
+class Chapter(Value):
+    """A part of a film or a recording with a name; times are the container's."""
+
+    title: str | None = None
+    start_seconds: float
+    end_seconds: float
+
+
 class Probe(Value):
     """What a media file says of itself: the ``metadata_extraction`` result.
 
@@ -232,13 +240,14 @@ class Probe(Value):
     audio_codec: str | None = None
     streams: tuple[Stream, ...]
     tags: dict[str, str]
-    chapters: int = 0
+    chapters: tuple[Chapter, ...] = ()
 
 
 class Frame(Value):
     """One picture taken from a video and where it came from.
 
-    ``wanted_seconds`` is the even time asked for, ``seconds`` the frame's real time.
+    ``wanted_seconds`` is the even time asked for, ``seconds`` the frame's real time; ``instead_of``
+    says what was wrong with the frame that this one replaces.
     """
 
     path: Path
@@ -247,14 +256,17 @@ class Frame(Value):
     seconds: float
     width: int
     height: int
+    instead_of: Literal["black", "blank", "faded", "repeated", "blurred"] | None = None
 
 
 class Sheet(Value):
-    """One contact sheet on disk; sizes in pixels."""
+    """One contact sheet on disk; sizes in pixels, ``columns`` and ``rows`` as drawn."""
 
     path: Path
     number: int
     frame_count: int
+    columns: int
+    rows: int
     width: int
     height: int
 
@@ -267,6 +279,12 @@ class Picture(Value):
     height: int
 
 
+class Preview(Picture):
+    """A moving picture on disk."""
+
+    duration_seconds: float
+
+
 class SheetSet(Value):
     """Everything the frame taker made of one video, still in the workspace.
 
@@ -277,6 +295,7 @@ class SheetSet(Value):
     frames: tuple[Frame, ...]
     sheets: tuple[Sheet, ...]
     thumbnail: Picture
+    preview: Preview | None = None
     tile_width: int
     tile_height: int
     interval_seconds: float

@@ -12,7 +12,7 @@ from typing import Any
 
 from mediaq.errors import Rejected, Unavailable
 from mediaq.kit import Branch, Kit, Step, Work
-from mediaq.model import Made, Request, ResultType, Skip, Wanted
+from mediaq.model import Made, Options, Request, ResultType, Skip, Wanted
 
 Record = Callable[[str, Made, int], Awaitable[None]]
 """Make a step's results permanent: its name, what it made, how many milliseconds it took."""
@@ -30,12 +30,10 @@ class StepFailed(Exception):
         self.error = error
 
 
-def chosen(branch: Branch, want: Collection[Wanted] | None) -> dict[Step, tuple[Step, ...]]:
-    """Take the steps that make what is wanted, and those that they need."""
-    if want is None:
-        return dict(branch.steps)
+def chosen(branch: Branch, options: Options) -> dict[Step, tuple[Step, ...]]:
+    """Take the steps that are asked for, and those that they need."""
     kept: dict[Step, tuple[Step, ...]] = {}
-    waiting = [step for step in branch.steps if not set(want).isdisjoint(step.makes)]
+    waiting = [step for step in branch.steps if step.asked(options)]
     while waiting:
         step = waiting.pop()
         kept[step] = branch.steps[step]
@@ -68,12 +66,12 @@ async def run(
     :class:`StepFailed` when a step failed, or whatever ``record`` raised.
     """
     results: dict[ResultType, Any] = dict(work.results)
-    want = work.request.options.want
-    for name in not_made(branch, want):
+    options = work.request.options
+    for name in not_made(branch, options.want):
         if name not in done:
             why = f"no {branch.media_type} yields it"
             await record(name, Made(skipped=Skip(code="not_of_this_media", why=why)), 0)
-    order = TopologicalSorter(chosen(branch, want))
+    order = TopologicalSorter(chosen(branch, options))
     order.prepare()
 
     async def one(step: Step) -> Step:

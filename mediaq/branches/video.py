@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from mediaq.kit import Branch
-from mediaq.steps import audio_analysis, contact_sheets, metadata, transcription
+from mediaq.steps import audio_analysis, contact_sheets, metadata, storyboard, transcription
 
 BRANCH = Branch(
     "video",
     {
         metadata.STEP: (),
         contact_sheets.STEP: (metadata.STEP,),
+        storyboard.STEP: (metadata.STEP,),
         audio_analysis.STEP: (metadata.STEP,),
         transcription.STEP: (metadata.STEP, audio_analysis.STEP),
     },

@@ -11,7 +11,7 @@ STEP = 1024
 
 
 def facts(probe: Probe) -> list[str]:
-    """Give length, size on screen, rate, codecs and bytes, each as a short text."""
+    """Give length, size on screen, rate, codecs, bytes and chapters, each as a short text."""
     told: list[str] = []
     if probe.duration_seconds is not None:
         told.append(length(probe.duration_seconds))
@@ -23,11 +23,15 @@ def facts(probe: Probe) -> list[str]:
     if codecs:
         told.append(" + ".join(codecs))
     told.append(amount(probe.size_bytes))
+    if len(probe.chapters) > 1:
+        told.append(f"{len(probe.chapters)} chapters")
     return told
 
 
 def length(seconds: float) -> str:
-    """Write H:MM:SS or M:SS, with tenths below ten seconds."""
+    """Write H:MM:SS or M:SS, tenths of a second below ten seconds, milliseconds below one."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 10:  # noqa: PLR2004
         return f"{seconds:.1f} s"
     minutes, second = divmod(round(seconds), 60)

@@ -96,6 +96,7 @@ class LocalMedia:
             progress=progress,
             into=str(into),
             facts=facts(probe),
+            chapters=[chapter.model_dump() for chapter in probe.chapters],
             width=probe.width,
             height=probe.height,
             options={

@@ -1,4 +1,4 @@
-"""Frames of a video, laid out on contact sheets, with a thumbnail."""
+"""Frames of a video, laid out on contact sheets, with a thumbnail and a moving preview."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Sequence
 
 from mediaq.kit import Kit, Step, Work
-from mediaq.model import FileType, Frame, Made, MadeFile, MadeSheet, Picture, Probe, Sheet
+from mediaq.model import FileType, Frame, Made, MadeFile, MadeSheet, Picture, Preview, Probe, Sheet
 
 MIME_TYPES = {"jpeg": "image/jpeg", "webp": "image/webp", "png": "image/png"}
+TOLD = {"seconds", "wanted_seconds", "instead_of"}
 
 
 async def run(work: Work, kit: Kit) -> Made:
@@ -26,16 +27,18 @@ async def run(work: Work, kit: Kit) -> Made:
 
     async def store(picture: Frame | Sheet | Picture, file_type: FileType, order: int) -> MadeFile:
         frame = picture if isinstance(picture, Frame) else None
+        moving = picture if isinstance(picture, Preview) else None
         return MadeFile(
             name=picture.path.name,
             file_type=file_type,
             stored=await kit.storage.put(picture.path, f"{kit.outputs}/{picture.path.name}"),
-            mime_type=mime_type,
+            mime_type=MIME_TYPES["webp"] if moving else mime_type,
             width=picture.width,
             height=picture.height,
+            duration_seconds=moving and moving.duration_seconds,
             frame_number=frame and frame.number,
             sequence_order=order,
-            metadata=frame.model_dump(include={"seconds", "wanted_seconds"}) if frame else {},
+            metadata=frame.model_dump(include=TOLD, exclude_none=True) if frame else {},
         )
 
     def all_of(
@@ -51,12 +54,13 @@ async def run(work: Work, kit: Kit) -> Made:
             *all_of(made.sheets, "contact_sheet"),
             *all_of(made.frames, "frame"),
             *all_of([made.thumbnail], "thumbnail"),
+            *all_of([made.preview] if made.preview else [], "preview"),
         ]
     sheets = [
         MadeSheet(
             file=sheet.path.name,
-            grid_cols=options.columns,
-            grid_rows=options.rows,
+            grid_cols=sheet.columns,
+            grid_rows=sheet.rows,
             frame_count=sheet.frame_count,
             frames_per_sheet=options.columns * options.rows,
             sheet_number=sheet.number,

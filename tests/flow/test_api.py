@@ -255,13 +255,14 @@ async def test_a_finished_request_shows_what_was_made(
 
     files = {
         kind: [f for f in done["files"] if f["file_type"] == kind]
-        for kind in ("contact_sheet", "frame", "thumbnail")
+        for kind in ("contact_sheet", "frame", "thumbnail", "preview")
     }
-    assert [len(found) for found in files.values()] == [1, 4, 1]
+    assert [len(found) for found in files.values()] == [1, 4, 1, 1]
     for file in done["files"]:
         assert Path(file["file_path"]).stat().st_size == file["file_size_bytes"]
         assert len(file["checksum"]) == 64
-        assert (file["mime_type"], file["storage_location"]) == ("image/jpeg", "local")
+        mime_type = "image/webp" if file["file_type"] == "preview" else "image/jpeg"
+        assert (file["mime_type"], file["storage_location"]) == (mime_type, "local")
     assert [frame["sequence_order"] for frame in files["frame"]] == [1, 2, 3, 4]
 
     (sheet,) = done["contact_sheets"]

@@ -55,12 +55,13 @@ async def test_a_video_becomes_results_sheets_files_and_one_event(
     assert not nothing
 
     kinds = [file.file_type for file in detail.files]
-    assert sorted(kinds) == ["contact_sheet", *["frame"] * 6, "thumbnail"]
+    assert sorted(kinds) == ["contact_sheet", *["frame"] * 6, "preview", "thumbnail"]
     for file in detail.files:
         content = Path(file.file_path).read_bytes()
         assert file.file_size_bytes == len(content)
         assert file.checksum == hashlib.sha256(content).hexdigest()
-        assert file.mime_type == "image/jpeg"
+        moves = file.file_type == "preview"
+        assert file.mime_type == ("image/webp" if moves else "image/jpeg")
         with Image.open(file.file_path) as picture:
             assert (file.width, file.height) == picture.size
     frames = sorted(

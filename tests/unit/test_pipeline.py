@@ -415,6 +415,26 @@ async def test_only_what_is_wanted_runs_with_what_it_needs(scene: Scene) -> None
     ]
 
 
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ({}, ["metadata"]),
+        ({"gps": True}, ["metadata", "board"]),
+        ({"want": ["summary"]}, ["metadata"]),
+        ({"want": ["summary"], "gps": True}, ["metadata", "board"]),
+    ],
+)
+async def test_a_step_with_an_option_of_its_own_runs_when_that_is_given(
+    scene: Scene, options: dict[str, Any], steps: list[str]
+) -> None:
+    probe = dataclasses.replace(scene.step("metadata"), makes=("summary",))
+    board = dataclasses.replace(scene.step("board"), only_if=lambda given: given.gps)
+    given = Options.model_validate(options)
+    scene.request = scene.request.model_copy(update={"options": given})
+    await scene.run({probe: (), board: (probe,)})
+    assert [line for line in scene.told if "recorded" in line] == [f"{s} recorded" for s in steps]
+
+
 async def test_what_no_step_makes_is_told_as_skipped(scene: Scene) -> None:
     cuts = dataclasses.replace(scene.step("cuts"), makes=("scene_detection",))
     _wants(scene, "scene_detection", "text_analysis")

@@ -28,6 +28,10 @@ DEMUXERS = (
 )
 
 
+# Codecs of pictures; beside a stream of another one theirs is no film.
+STILLS = frozenset({"bmp", "gif", "jpegls", "mjpeg", "png", "tiff", "webp"})
+
+
 def open_media(path: str, name: str) -> InputContainer:
     """Open ``path`` with media demuxers and the file protocol only, or raise :class:`Refusal`.
 
@@ -61,7 +65,7 @@ def is_picture(stream: Stream) -> bool:
 
 
 def film_stream(container: InputContainer, name: str) -> VideoStream:
-    """Choose the stream to show: the default one, else the largest; never a cover picture."""
+    """Choose the stream to show: one that moves, the default one, the largest; never a cover."""
     films = [s for s in container.streams.video if not is_picture(s)]
     if not films:
         kinds = sorted({stream.type or "unknown" for stream in container.streams})
@@ -90,7 +94,9 @@ def check_pixels(film: VideoStream, name: str) -> None:
     film.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
 
 
-def _preference(stream: VideoStream) -> tuple[bool, int, int]:
+def _preference(stream: VideoStream) -> tuple[bool, bool, int, int]:
     context = stream.codec_context
+    # A cover need not be declared as one.
+    moves = stream.frames != 1 and context.name not in STILLS
     is_default = bool(stream.disposition & Disposition.default)
-    return is_default, context.width * context.height, -stream.index
+    return moves, is_default, context.width * context.height, -stream.index

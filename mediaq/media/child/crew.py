@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections import deque
@@ -63,6 +64,7 @@ class Crew:
     def take(self, plan: Plan) -> list[Take]:
         """Take what can be taken of ``plan``, in order of time; a slot may stay without frame."""
         self._takes = []
+        gc.freeze()
         most = min(cpus(), MAX_WORKERS)
         groups = plan.groups(most)
         workers = max(1, min(most, len(groups)))
@@ -125,7 +127,7 @@ def _frame(decoder: Decoder, slot: Slot, reach: float) -> VideoFrame | None:
         if slot.key is not None:
             frame = decoder.at_keyframe(slot.key)
         elif slot.look:
-            frame = decoder.keyframe_near(slot.wanted, reach)
+            frame = decoder.keyframe_near(slot.stamp, reach)
         return frame or decoder.shown_at(slot.stamp, slot.start)
     except (av.error.FFmpegError, OSError):
         return None

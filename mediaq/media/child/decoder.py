@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,7 @@ class Decoder:
     def __init__(self, film: Film, *, threads: int, sparse: bool) -> None:
         self.film = film
         self.stream = film.stream
-        self.context = film.stream.codec_context
+        self.context = film.context
         self.context.thread_count = threads
         self._sparse = sparse
         self._begin()
@@ -64,6 +65,9 @@ class Decoder:
             # Before the first frame: libav finds nothing that lies further back.
             container.seek(stamp, stream=self.stream, backward=False)
         self._begin()
+        # Packets and what reads them refer to each other, and Python, which counts objects and
+        # not bytes, would keep hundreds. Quick, as the crew set aside what was there before.
+        gc.collect()
 
     def at_keyframe(self, stamp: int) -> VideoFrame | None:
         """Decode the keyframe whose index entry or time is ``stamp``, and nothing else."""
@@ -85,10 +89,11 @@ class Decoder:
             if not self._read_on(None):
                 return None
 
-    def keyframe_near(self, wanted: float, reach: float) -> VideoFrame | None:
-        """Find a keyframe within ``reach`` seconds of ``wanted`` without an index."""
-        first, last = self.film.stamp(max(0.0, wanted - reach)), self.film.stamp(wanted + reach)
-        self._seek(self.film.stamp(wanted))
+    def keyframe_near(self, wanted: int, reach: float) -> VideoFrame | None:
+        """Find a keyframe within ``reach`` seconds of time stamp ``wanted`` without an index."""
+        around = round(reach / self.film.tick)
+        first, last = max(self.film.origin, wanted - around), wanted + around
+        self._seek(wanted)
         for packet in self._packets:
             stamp = packet.pts if packet.pts is not None else packet.dts
             if not packet.size or (stamp is not None and stamp > last):

@@ -32,6 +32,7 @@ WORKS = {
     "kind": "kind",
     "probe": "probe",
     "transcription": "dictation",
+    "storyboard": "storyboard",
 }
 """What a child can do, each with the module beside this one whose function of that name does it.
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av.error
+from av.codec import CodecContext
+from av.video.codeccontext import VideoCodecContext
 
-from mediaq.media.child.container import film_stream, open_media
+from mediaq.media.child.container import MAX_PIXELS, film_stream, open_media
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 MICROSECONDS = 1_000_000
 DEFAULT_RATE = 25.0
+
+SEES_THROUGH = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 # Demuxers whose index holds real keyframes once they were sought in; mpegts notes guesses.
 INDEXED = frozenset({"mov", "matroska", "avi", "flv", "asf", "nut"})
@@ -50,11 +54,17 @@ class Film:
         self.name = name
         self.container: InputContainer = open_media(path, name)
         self.stream: VideoStream = film_stream(self.container, name)
+        self.context = _context(self.stream)
         self.format = self.container.format.name.split(",")[0]
         self.tick = float(self.stream.time_base or 1 / MICROSECONDS)
         self.origin = self.stream.start_time or 0
         rate = self.stream.average_rate or self.stream.guessed_rate
         self.rate = float(rate) if rate and 0 < rate <= 1000 else DEFAULT_RATE  # noqa: PLR2004
+
+    @property
+    def begin(self) -> float:
+        """Give the time of the first frame on the container's clock."""
+        return self.origin * self.tick
 
     def seconds(self, stamp: int) -> float:
         """Turn a time stamp of the stream into seconds since the first frame."""
@@ -122,6 +132,20 @@ class Film:
     def close(self) -> None:
         """Close the container."""
         self.container.close()
+
+
+def _context(stream: VideoStream) -> VideoCodecContext:
+    """Choose the decoder: libav's own of VP8 and VP9 do not see that there is transparency."""
+    codec = SEES_THROUGH.get(stream.codec_context.name)
+    if codec is None or stream.metadata.get("alpha_mode") != "1":
+        return stream.codec_context
+    try:
+        context = CodecContext.create(codec, "r")
+    except av.error.FFmpegError:
+        return stream.codec_context
+    assert isinstance(context, VideoCodecContext)  # noqa: S101 - as its codec's name says
+    context.options = {"max_pixels": str(MAX_PIXELS)}
+    return context
 
 
 def list_frames(path: str, name: str) -> Listing:

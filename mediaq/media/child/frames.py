@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mediaq.media.child import plan as planning
+from mediaq.media.child.better import Better, improve
+from mediaq.media.child.better import told as told_of
 from mediaq.media.child.crew import Crew, Take
 from mediaq.media.child.film import Film, list_frames
 from mediaq.media.child.plan import Ask, Plan, Slot
@@ -14,7 +16,7 @@ from mediaq.media.child.refusal import Refusal
 from mediaq.media.child.times import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from av.video.frame import VideoFrame
 
@@ -30,12 +32,17 @@ ASTRAY_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The frames in order of time, all different, and how they were come by."""
+    """The frames in order of time, all different, and how they were come by.
+
+    ``replaced`` tells by place what was wrong with the frame that another one stands in for.
+    """
 
     takes: tuple[Take, ...]
+    duration: float
     spacing: float
     exact: bool
     notes: tuple[str, ...]
+    replaced: Mapping[int, str]
 
 
 class Studio:
@@ -79,8 +86,14 @@ class Studio:
             )
         takes.sort(key=lambda take: take.seconds)
         exact = all(take.slot.key is None and not take.slot.look for take in takes)
-        notes = (*plan.notes, *self._notes)
-        return Taken(tuple(takes), plan.spacing, self._ask.exact or exact, notes)
+        better = Better(takes, {})
+        if self._ask.choose and not self._ask.exact:
+            better = improve(self._film, plan, takes, self._round)
+        notes = (*plan.notes, *self._notes, *told_of(better.replaced))
+        exact = self._ask.exact or (exact and not better.replaced)
+        return Taken(
+            tuple(better.takes), plan.duration, plan.spacing, exact, notes, better.replaced
+        )
 
     def _note_cut(self, plan: Plan, told: float) -> None:
         self._notes.append(

@@ -74,8 +74,13 @@ class Layout:
         return max(self.width, height) <= MAX_SIDE and self.width * height <= MAX_AREA
 
 
-def lay_out(columns: int, rows: int, width: int, shown: tuple[int, int]) -> Layout:
-    """Lay out tiles ``width`` wide for a video shown as ``shown``, or refuse too large a sheet."""
+def lay_out(
+    columns: int, rows: int, width: int, shown: tuple[int, int], option: str = "thumb_width"
+) -> Layout:
+    """Lay out tiles ``width`` wide for a video shown as ``shown``, or refuse too large a sheet.
+
+    ``option`` is what the refusal calls the width.
+    """
     layout = _layout(columns, rows, width, shown)
     if layout.fits:
         return layout
@@ -84,7 +89,7 @@ def lay_out(columns: int, rows: int, width: int, shown: tuple[int, int]) -> Layo
     narrower = range(width - 1, MIN_WIDTH - 1, -1)
     fitting = next((w for w in narrower if _layout(columns, rows, w, shown).fits), None)
     if fitting:
-        way_out = f"thumb_width {fitting} would fit, or fewer columns or rows"
+        way_out = f"{option} {fitting} would fit, or fewer columns or rows"
     msg = (
         f"a sheet of {columns} x {rows} tiles of {layout.tile_width} x {layout.tile_height}"
         f" would be {layout.width} x {height} pixels; {MAX_SIDE} a side and"

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
-import av.error
-from av.video.reformatter import (
-    ColorPrimaries,
-    Colorspace,
-    ColorTrc,
-    Interpolation,
-    VideoReformatter,
-)
+from av.filter import Graph
+from av.video.frame import VideoFrame
+from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from PIL import Image
 
+from mediaq.media.child.judge import Look, look
 from mediaq.media.child.orientation import QUARTER, upright
+from mediaq.media.child.tone import CURVES, mapped
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from av.video.frame import VideoFrame
 
 HD_HEIGHT = 720
 UNSPECIFIED = 2
@@ -34,52 +30,48 @@ TURNS = {
 }
 SUFFIXES = {"jpeg": "jpg", "webp": "webp", "png": "png"}
 
-# Transfer curves of high dynamic range: PQ (SMPTE ST 2084) and HLG (ARIB STD-B67).
-HDR = frozenset({int(ColorTrc.SMPTE2084), int(ColorTrc.ARIB_STD_B67)})
+# Greys so close that a picture one sees all through is as good as blank.
+CHECKER = (140, 160)
+SQUARE = 8
+OPAQUE = 255
 
 _threads = threading.local()
-_toning = threading.Lock()
-_toner = VideoReformatter()
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A picture on disk, still in memory if there is room, and how much there is to see in it.
-
-    ``light`` is the mean and ``contrast`` the standard deviation of its grey values, 0 to 255.
-    """
+    """A picture on disk, still in memory if there is room, and how much there is to see in it."""
 
     path: Path
     image: Image.Image | None
-    light: float
-    contrast: float
+    look: Look
 
 
 def picture(frame: VideoFrame, width: int, height: int) -> Image.Image:
-    """Scale ``frame`` to ``width`` x ``height`` as shown: turned, mirrored, square pixels."""
+    """Scale ``frame`` to ``width`` x ``height`` as shown: turned, mirrored, square pixels.
+
+    Of interlaced fields one is taken, and what can be seen through lies on a checker.
+    """
     way = upright(frame)
     if way.degrees % (2 * QUARTER):
         width, height = height, width
-    interpolation = Interpolation.AREA if frame.width > width else Interpolation.BICUBIC
-    if frame.color_trc in HDR:
-        # Shrunk first: mapping bright light down is dear for each pixel.
-        deep = "yuv420p10le"
-        frame = _reformatter().reformat(
-            frame, width, height, deep, interpolation=interpolation, threads=1
-        )
-        frame = _toned(frame)
-    # Untagged video is BT.709 from HD upwards, as players take it.
-    assumed = Colorspace.ITU709 if frame.height >= HD_HEIGHT else None
+    assumed = _assumed(frame)
+    if frame.interlaced_frame:
+        frame = one_field(frame)
+    wide = frame.width > width
+    see_through = any(part.is_alpha for part in frame.format.components) or frame.format.has_palette
     small = _reformatter().reformat(
         frame,
         width,
         height,
-        "rgb24",
+        "rgba" if see_through else "rgb24",
         src_colorspace=assumed if frame.colorspace == UNSPECIFIED else None,
-        interpolation=interpolation,
+        interpolation=Interpolation.AREA if wide else Interpolation.BICUBIC,
         threads=1,
     )
-    image: Image.Image = small.to_image()  # type: ignore[no-untyped-call]
+    image: Image.Image = small.to_image() if not see_through else on_checker(small)  # type: ignore[no-untyped-call]
+    if frame.color_trc in CURVES:
+        image = mapped(image, frame.color_trc)
     if way.mirrored:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if way.degrees:
@@ -87,22 +79,42 @@ def picture(frame: VideoFrame, width: int, height: int) -> Image.Image:
     return image
 
 
-def _toned(frame: VideoFrame) -> VideoFrame:
-    """Map high dynamic range to what an ordinary screen shows, with swscale's own tone mapping.
+def _assumed(frame: VideoFrame) -> int | None:
+    """Say what untagged video is: BT.709 from HD upwards, as players take it."""
+    if frame.color_trc in CURVES:
+        return int(Colorspace.BT2020)
+    return int(Colorspace.ITU709) if frame.height >= HD_HEIGHT else None
 
-    One scaler serves all threads, because setting up its table takes about a second.
-    """
-    with _toning:
-        try:
-            return _toner.reformat(
-                frame,
-                format="rgb24",
-                threads=1,
-                dst_color_trc=ColorTrc.BT709,
-                dst_color_primaries=ColorPrimaries.BT709,
-            )
-        except av.error.FFmpegError:
-            return frame
+
+def one_field(frame: VideoFrame) -> VideoFrame:
+    """Take the upper field of an interlaced frame: half the lines, of one moment only."""
+    graph = Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000)
+    )
+    field, sink = graph.add("field", "type=top"), graph.add("buffersink")
+    source.link_to(field)
+    field.link_to(sink)
+    graph.configure()
+    source.push(frame)
+    pulled = sink.pull()
+    return pulled if isinstance(pulled, VideoFrame) else frame
+
+
+def on_checker(frame: VideoFrame) -> Image.Image:
+    """Lay an RGBA frame on squares of two greys, as picture editors do."""
+    plane = frame.planes[0]
+    size = (frame.width, frame.height)
+    image = Image.frombuffer("RGBA", size, bytes(plane), "raw", "RGBA", plane.line_size, 1)
+    if image.getchannel("A").getextrema()[0] == OPAQUE:
+        return image.convert("RGB")
+    squares = Image.new("L", (-(-image.width // SQUARE), -(-image.height // SQUARE)))
+    squares.putdata([
+        CHECKER[(x + y) % 2] for y in range(squares.height) for x in range(squares.width)
+    ])  # fmt: skip
+    whole = (squares.width * SQUARE, squares.height * SQUARE)
+    ground = squares.resize(whole, Image.Resampling.NEAREST).crop((0, 0, *size))
+    return Image.alpha_composite(ground.convert("RGBA"), image).convert("RGB")
 
 
 def _reformatter() -> VideoReformatter:
@@ -126,8 +138,4 @@ def save(image: Image.Image, path: Path, kind: str) -> None:
 def shoot(image: Image.Image, path: Path, kind: str, *, keep: bool) -> Shot:
     """Save ``image`` and measure it."""
     save(image, path, kind)
-    counts = image.convert("L").histogram()
-    total = sum(counts)
-    light = sum(grey * n for grey, n in enumerate(counts)) / total
-    spread = sum((grey - light) ** 2 * n for grey, n in enumerate(counts)) / total
-    return Shot(path, image if keep else None, light, spread**0.5)
+    return Shot(path, image if keep else None, look(image))

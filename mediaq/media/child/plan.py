@@ -17,6 +17,8 @@ from mediaq.media.child.times import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mediaq.media.child.film import Film, Listing
 
 # Reading all packets of a file of this size takes about as long as decoding a few frames.
@@ -27,11 +29,15 @@ SCARCE = 4
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """How many frames are wanted and how exactly."""
+    """How many frames are wanted and how exactly.
+
+    With ``choose`` a frame that says nothing gives way to another one nearby.
+    """
 
     count: int
     interval: float | None
     exact: bool
+    choose: bool = True
 
     def times(self, duration: float) -> list[float]:
         """Give the wanted times for a video of ``duration`` seconds."""
@@ -66,7 +72,8 @@ class Plan:
     """All slots in order of time, and what was learnt on the way.
 
     ``origin`` is the time stamp of the first frame, ``spacing`` the distance of wanted times;
-    ``sure`` says that the slots' time stamps are those of real frames.
+    ``sure`` says that the slots' time stamps are those of real frames. ``keys`` are (seconds, time
+    stamp to seek to) of the keyframes, as far as they are known.
     """
 
     slots: tuple[Slot, ...]
@@ -76,6 +83,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     sure: bool = False
     listing: Listing | None = field(default=None, repr=False)
+    keys: Sequence[tuple[float, int]] = field(default=(), repr=False)
 
     @property
     def reach(self) -> float:
@@ -124,7 +132,7 @@ def from_index(film: Film, ask: Ask, duration: float) -> Plan | None:
         else:
             before = max(0, bisect_right(times, when) - 1)
             slots.append(Slot(place, when, film.stamp(when), start=keyframes[before][1]))
-    return Plan(tuple(slots), film.origin, duration, spacing)
+    return Plan(tuple(slots), film.origin, duration, spacing, keys=keyframes)
 
 
 def blind(film: Film, ask: Ask, duration: float) -> Plan:
@@ -159,6 +167,7 @@ def from_listing(film: Film, ask: Ask, listing: Listing) -> Plan:
             reach = ask.spacing(duration) / 2
             picks = prefer_keyframes(picks, shown, listing.keys, wanted, reach)
     keys = set(listing.keys)
+    known = [] if listing.counted else [(shown[k], stamps[k]) for k in listing.keys]
     slots = []
     for place, (when, pick) in enumerate(zip(wanted, picks, strict=True)):
         stamp = stamps[pick]
@@ -171,7 +180,14 @@ def from_listing(film: Film, ask: Ask, listing: Listing) -> Plan:
             start = stamps[listing.keys[at]] if at >= 0 else None
             slots.append(Slot(place, when, stamp, start=start))
     return Plan(
-        tuple(slots), origin, duration, ask.spacing(duration), notes, sure=True, listing=listing
+        tuple(slots),
+        origin,
+        duration,
+        ask.spacing(duration),
+        notes,
+        sure=True,
+        listing=listing,
+        keys=known,
     )
 
 

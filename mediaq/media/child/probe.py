@@ -26,6 +26,8 @@ MAX_TAGS = 64
 MAX_TAG_NAME = 64
 MAX_TAG_TEXT = 1024
 MAX_RATE = 1000
+MAX_CHAPTERS = 500
+MAX_TITLE = 200
 MICROSECONDS = 1_000_000
 
 
@@ -128,11 +130,21 @@ def _rotation(container: InputContainer, film: VideoStream) -> int:
     return 0
 
 
-def _chapters(container: InputContainer) -> int:
+def _chapters(container: InputContainer) -> list[dict[str, Any]]:
     try:
-        return len(container.chapters())
+        told = container.chapters()[:MAX_CHAPTERS]
     except (UnicodeDecodeError, ValueError):
-        return 0
+        return []
+    chapters = []
+    for chapter in told:
+        unit = chapter["time_base"] or 0
+        start, end = float(chapter["start"] * unit), float(chapter["end"] * unit)
+        title = _text(chapter["metadata"].get("title", ""), MAX_TITLE)
+        sane = math.isfinite(start) and math.isfinite(end) and 0 <= start <= end
+        if sane:
+            times = {"start_seconds": round(start, 6), "end_seconds": round(end, 6)}
+            chapters.append({"title": title or None, **times})
+    return chapters
 
 
 def _positive(ticks: int | None, unit: Fraction | float | None) -> float | None:

@@ -20,6 +20,8 @@ INK = (240, 242, 245)
 FAINT = (160, 167, 178)
 PLATE = (0, 0, 0, 150)
 WHITE = (255, 255, 255, 255)
+MARK = (255, 199, 64, 235)
+INK_ON_MARK = (22, 24, 29, 255)
 SEPARATOR = "  ·  "
 
 
@@ -37,8 +39,12 @@ def draw_sheet(
     heading: Heading,
     pictures: Sequence[Image.Image],
     times: Sequence[str],
+    marks: Sequence[str] = (),
 ) -> Image.Image:
-    """Compose ``pictures`` in as many rows as they fill; without ``times`` no time stamps."""
+    """Compose ``pictures`` in as many rows as they fill; without ``times`` no time stamps.
+
+    ``marks`` are the chapters that begin with a tile, empty where none does.
+    """
     rows = -(-len(pictures) // layout.columns)
     lines = _facts_in_lines(layout, heading.facts)
     top = round(layout.title_size * 1.4) + len(lines) * round(layout.text_size * 1.5)
@@ -58,17 +64,19 @@ def draw_sheet(
         canvas.paste(image, (x + dx, y + dy))
         if times:
             _draw_time(draw, layout, times[i], (right, bottom))
+        if marks and marks[i]:
+            _draw_mark(draw, layout, marks[i], (x, y))
     return canvas
 
 
-def time_text(seconds: float, *, tenths: bool) -> str:
-    """Write M:SS or H:MM:SS, with tenths of a second where frames lie that close."""
-    ticks = int(seconds * 10 + 1e-6) if tenths else int(seconds + 1e-6) * 10
-    whole, tenth = divmod(ticks, 10)
+def time_text(seconds: float, places: int = 0) -> str:
+    """Write M:SS or H:MM:SS, with as many decimal places as tell frames apart."""
+    parts = 10**places
+    whole, part = divmod(int(seconds * parts + 1e-6), parts)
     minutes, second = divmod(whole, 60)
     hours, minute = divmod(minutes, 60)
     text = f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
-    return f"{text}.{tenth}" if tenths else text
+    return f"{text}.{part:0{places}}" if places else text
 
 
 def _facts_in_lines(layout: Layout, facts: Sequence[str]) -> list[str]:
@@ -110,12 +118,39 @@ def _draw_heading(
 def _draw_time(
     draw: ImageDraw.ImageDraw, layout: Layout, text: str, corner: tuple[int, int]
 ) -> None:
-    letters = lettering.font(layout.stamp_size)
-    side = max(2, round(layout.stamp_size * 0.38))
-    inset = max(2, layout.tile_width // 80)
-    width = round(letters.getlength(text)) + 2 * side
-    height = round(layout.stamp_size * 1.3)
+    width, height, inset = _plate(layout, text)
     right, bottom = corner[0] - inset, corner[1] - inset
-    left, top = right - width, bottom - height
-    draw.rounded_rectangle((left, top, right, bottom), radius=height // 4, fill=PLATE)
-    draw.text(((left + right) / 2, (top + bottom) / 2), text, WHITE, font=letters, anchor="mm")
+    _draw_plate(draw, layout, text, (right - width, bottom - height, right, bottom))
+
+
+def _draw_mark(
+    draw: ImageDraw.ImageDraw, layout: Layout, text: str, corner: tuple[int, int]
+) -> None:
+    inset = _plate(layout, "")[2]
+    letters = lettering.font(layout.stamp_size)
+    text = lettering.spell(lettering.clean(text), letters)
+    text = lettering.shorten(text, letters, layout.tile_width - 4 * inset - layout.stamp_size)
+    width, height, _ = _plate(layout, text)
+    left, top = corner[0] + inset, corner[1] + inset
+    _draw_plate(draw, layout, text, (left, top, left + width, top + height), MARK, INK_ON_MARK)
+
+
+def _plate(layout: Layout, text: str) -> tuple[int, int, int]:
+    """Give width and height of the plate behind ``text`` and its distance from the tile's edge."""
+    side = max(2, round(layout.stamp_size * 0.38))
+    width = round(lettering.font(layout.stamp_size).getlength(text)) + 2 * side
+    return width, round(layout.stamp_size * 1.3), max(2, layout.tile_width // 80)
+
+
+def _draw_plate(
+    draw: ImageDraw.ImageDraw,
+    layout: Layout,
+    text: str,
+    box: tuple[int, int, int, int],
+    plate: tuple[int, int, int, int] = PLATE,
+    ink: tuple[int, int, int, int] = WHITE,
+) -> None:
+    left, top, right, bottom = box
+    draw.rounded_rectangle(box, radius=(bottom - top) // 4, fill=plate)
+    middle = ((left + right) / 2, (top + bottom) / 2)
+    draw.text(middle, text, ink, font=lettering.font(layout.stamp_size), anchor="mm")

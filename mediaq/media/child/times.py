@@ -19,13 +19,13 @@ def even_times(duration: float, count: int) -> list[float]:
     return [(i + 0.5) * duration / count for i in range(count)]
 
 
-def spaced_times(duration: float, interval: float) -> list[float]:
+def spaced_times(duration: float, interval: float, most: int = MAX_FRAMES) -> list[float]:
     """Give 0, ``interval``, 2 x ``interval``...; the middle when that would be one frame only."""
     count = math.ceil(duration / interval - 1e-9)
-    if count > MAX_FRAMES:
-        smallest = math.ceil(duration / MAX_FRAMES * 100) / 100
+    if count > most:
+        smallest = math.ceil(duration / most * 100) / 100
         msg = (
-            f"one frame every {interval:g} s would be {count} frames, {MAX_FRAMES} is the limit;"
+            f"one frame every {interval:g} s would be {count} frames, {most} is the limit;"
             f" the smallest interval_seconds that works here is {smallest:g}"
         )
         raise Refusal(msg)

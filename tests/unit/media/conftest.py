@@ -42,7 +42,7 @@ def read_number(picture: Image.Image) -> int:
 
 @dataclass(frozen=True)
 class Film:
-    """What to encode: ``stamps`` are the times of the frames in milliseconds."""
+    """What to encode: ``stamps`` are times of frames in milliseconds, as in ``chapters``."""
 
     stamps: Sequence[int]
     codec: str = "libx264"
@@ -55,6 +55,7 @@ class Film:
     sound_seconds: float = 0
     settings: tuple[tuple[str, str], ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
+    chapters: tuple[tuple[int, int, str], ...] = ()
     format: str | None = None
     faststart: bool = False
     hdr: bool = False
@@ -70,6 +71,13 @@ def encode(path: Path, film: Film) -> Path:
     options = {"movflags": "+faststart"} if film.faststart else {}
     with av.open(str(path), "w", format=film.format, options=options) as out:
         out.metadata.update(dict(film.tags))
+        out.set_chapters([
+            {
+                "id": number, "start": start, "end": end, "time_base": Fraction(1, 1000),
+                "metadata": {"title": title},
+            }
+            for number, (start, end, title) in enumerate(film.chapters)
+        ])  # fmt: skip
         stream = out.add_stream(film.codec, rate=film.rate, options=_settings(film))
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = film.size

@@ -229,7 +229,7 @@ async def test_files_are_named_in_order_and_nothing_else_is_left(
     made = await shoot(film, frames=8, grid="2x3", format="webp")
     folder = made.thumbnail.path.parent
     names = [f"frame-{i:04}.webp" for i in range(1, 9)]
-    names += ["sheet-01.webp", "sheet-02.webp", "thumbnail.webp"]
+    names += ["preview.webp", "sheet-01.webp", "sheet-02.webp", "thumbnail.webp"]
     assert sorted(path.name for path in folder.iterdir()) == names
     assert [sheet.frame_count for sheet in made.sheets] == [6, 2]
     for sheet in made.sheets:

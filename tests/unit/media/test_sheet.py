@@ -12,9 +12,12 @@ from PIL import Image, ImageChops
 from mediaq.errors import Rejected
 from mediaq.media.caption import amount, length
 from mediaq.media.child import lettering
+from mediaq.media.child.chapters import marks
 from mediaq.media.child.layout import MAX_AREA, MAX_SIDE, lay_out
 from mediaq.media.child.refusal import Refusal
+from mediaq.media.local import LocalMedia
 from mediaq.model import SheetSet
+from tests.unit.media.conftest import read_number
 
 Encode = Callable[..., Path]
 Even = Callable[..., list[int]]
@@ -170,6 +173,80 @@ def test_letters_that_no_font_has_become_one_mark() -> None:
     assert lettering.clean(" a\n\tb\u202e\x00c ") == "a b c"
 
 
+@pytest.mark.parametrize(("count", "grid"), [(1, (1, 1)), (3, (3, 1)), (6, (4, 2))])
+async def test_a_sheet_with_fewer_frames_than_tiles_is_only_as_large_as_it_must(
+    encode: Encode, even: Even, shoot: Shoot, count: int, grid: tuple[int, int]
+) -> None:
+    made = await shoot(encode("few.mp4", stamps=even(count)), grid="4x6")
+    sheet = made.sheets[0]
+    layout = lay_out(*grid, 320, (192, 96))
+    assert (sheet.columns, sheet.rows, sheet.frame_count) == (*grid, count)
+    assert sheet.width == layout.width
+    with Image.open(sheet.path) as picture:
+        assert picture.size == (sheet.width, sheet.height)
+
+
+async def test_ten_hours_and_96_tiles(encode: Encode, shoot: Shoot) -> None:
+    stamps = [i * 10_000 for i in range(3600)]
+    film = encode("long.mp4", stamps=stamps, size=(64, 32), gop=20)
+    made = await shoot(film, grid="8x12", thumb_width=64)
+    assert (made.sheets[0].columns, made.sheets[0].rows) == (8, 12)
+    assert len({frame.seconds for frame in made.frames}) == 96
+    assert made.frames[-1].seconds > 36000 * 0.98
+    assert made.notes == ()
+
+
+async def test_chapters_are_told_and_marked_where_they_begin(
+    encode: Encode, even: Even, shoot: Shoot, media: LocalMedia
+) -> None:
+    parts = ((0, 1300, "Opening"), (1300, 4000, "The \u202eend"))
+    for name in ("parts.mp4", "parts.mkv"):
+        plain = encode(name, stamps=even(100), gop=5)
+        film = encode(name, stamps=even(100), gop=5, chapters=parts)
+        told = (await media.probe(film)).chapters
+        assert [(c.start_seconds, c.end_seconds) for c in told] == [(0, 1.3), (1.3, 4)]
+        assert told[0].title == "Opening"
+        tiles = []
+        for path in (plain, film):
+            made = await shoot(path, grid="4x1", format="png", title="x")
+            with Image.open(made.sheets[0].path) as picture:
+                tiles.append(picture.convert("RGB"))
+        width = tiles[0].width // 4
+        changed = []
+        for i in range(4):
+            box = (i * width, tiles[0].height - 150, (i + 1) * width, tiles[0].height)
+            pair = (tile.crop(box) for tile in tiles)
+            changed.append(ImageChops.difference(*pair).getbbox() is not None)
+        assert changed == [True, True, False, False]
+
+
+def test_a_chapter_is_marked_once_and_has_a_name() -> None:
+    chapters = [{"start_seconds": s, "title": t} for s, t in ((60, None), (10, "a"), (62, "c"))]
+    assert marks(chapters, [0, 10, 20, 61, 70]) == ["", "a", "", "Chapter 2", "c"]
+    assert marks([], [1, 2]) == ["", ""]
+
+
+async def test_the_preview_moves_through_the_whole_video(
+    encode: Encode, even: Even, shoot: Shoot
+) -> None:
+    film = encode("gop25.mp4", stamps=even(600), gop=25)
+    made = await shoot(film, frames=30, thumb_width=640)
+    assert made.preview is not None
+    with Image.open(made.preview.path) as moving:
+        assert moving.size == (made.preview.width, made.preview.height) == (320, 160)
+        assert getattr(moving, "n_frames", 1) == 8
+        shown = []
+        for number in range(8):
+            moving.seek(number)
+            shown.append(read_number(moving))
+    assert shown == sorted(set(shown))
+    assert shown[-1] > 500
+    assert made.preview.duration_seconds == 4
+    assert made.preview.path.stat().st_size < 300_000
+    single = await shoot(encode("one.mp4", stamps=even(1)))
+    assert single.preview is None
+
+
 def test_a_sheet_too_large_is_refused_with_a_width_that_fits() -> None:
     with pytest.raises(Refusal, match=r"the limit: thumb_width (\d+) would fit") as caught:
         lay_out(20, 20, 1920, (1920, 1080))
@@ -195,4 +272,4 @@ def test_facts_are_short_and_readable() -> None:
         "1.5 KiB",
         "5 GiB",
     ]
-    assert [length(3.21), length(75), length(3600)] == ["3.2 s", "1:15", "1:00:00"]
+    assert [length(s) for s in (0.2, 3.21, 75, 36000)] == ["200 ms", "3.2 s", "1:15", "10:00:00"]

@@ -60,16 +60,19 @@ def test_a_keyframe_within_reach_is_preferred_and_order_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "tenths", "text"),
+    ("seconds", "places", "text"),
     [
-        (0, False, "0:00"),
-        (59.999, False, "0:59"),
-        (61, False, "1:01"),
-        (3725.5, False, "1:02:05"),
-        (3725.5, True, "1:02:05.5"),
-        (0.04, True, "0:00.0"),
-        (4.3, True, "0:04.3"),
+        (0, 0, "0:00"),
+        (59.999, 0, "0:59"),
+        (61, 0, "1:01"),
+        (3725.5, 0, "1:02:05"),
+        (3725.5, 1, "1:02:05.5"),
+        (0.04, 1, "0:00.0"),
+        (0.04, 2, "0:00.04"),
+        (0.041, 3, "0:00.041"),
+        (4.3, 1, "0:04.3"),
+        (36000, 0, "10:00:00"),
     ],
 )
-def test_times_are_written_as_on_a_clock(seconds: float, *, tenths: bool, text: str) -> None:
-    assert time_text(seconds, tenths=tenths) == text
+def test_times_are_written_as_on_a_clock(seconds: float, places: int, text: str) -> None:
+    assert time_text(seconds, places) == text
