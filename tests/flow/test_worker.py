@@ -32,7 +32,12 @@ async def read(pool: db.Pool, request_id: UUID) -> Detail:
 async def test_a_video_becomes_results_sheets_files_and_one_event(
     pool: db.Pool, insert: Insert, ended: Ended, video: Path
 ) -> None:
-    request_id = await insert(media_type="video", media_path=str(video), prompt="what is it?")
+    request_id = await insert(
+        media_type="video",
+        media_path=str(video),
+        prompt="what is it?",
+        options={"want": ["contact_sheets"]},
+    )
     assert (await ended(request_id)).event == "completed"
     detail = await read(pool, request_id)
 
@@ -130,7 +135,8 @@ async def test_options_shape_the_sheets(
     pool: db.Pool, insert: Insert, ended: Ended, video: Path
 ) -> None:
     options = {"grid": "4x2", "frames": 12, "thumb_width": 160, "format": "webp", "exact": True}
-    request_id = await insert(media_path=str(video), options=options)
+    wanted = {"want": ["contact_sheets"], **options}
+    request_id = await insert(media_path=str(video), options=wanted)
     await ended(request_id)
     detail = await read(pool, request_id)
     assert [sheet.frame_count for sheet in detail.contact_sheets] == [8, 4]
@@ -227,7 +233,8 @@ async def test_trouble_that_may_heal_is_tried_again_from_the_step_that_had_it(
 ) -> None:
     troubled._trouble = [RuntimeError("secret"), OSError(28, "No space left on device")]
     async with working(settings, database):
-        request_id = await insert(media_path=str(video))
+        options = {"want": ["contact_sheets"]}
+        request_id = await insert(media_path=str(video), options=options)
         assert (await ended(request_id)).event == "completed"
     detail = await read(pool, request_id)
     assert (detail.attempt, detail.failed_attempts, detail.error_message) == (3, 2, None)

@@ -28,6 +28,7 @@ WORKS = {
     "contact_sheets": "contact",
     "kind": "kind",
     "probe": "probe",
+    "scenes": "scenes",
 }
 """What a child can do, each with the module beside this one whose function of that name does it.
 
