@@ -221,7 +221,8 @@ async def test_what_is_not_analysed_yet_is_said(refusing: Client, kind: str, for
 async def test_a_preferred_wait_is_answered_with_the_finished_request(
     api: Client, worker: None, video: Path
 ) -> None:
-    body = {"video_path": video.name, "options": {"grid": "2x2", "format": "png"}}
+    wanted = {"grid": "2x2", "format": "png", "want": ["contact_sheets"]}
+    body = {"video_path": video.name, "options": wanted}
     async with api.post(
         "/api/media/video", json=body, headers={"Prefer": "respond-async, wait=100"}
     ) as response:
@@ -239,7 +240,8 @@ async def test_a_preferred_wait_is_answered_with_the_finished_request(
 async def test_a_finished_request_shows_what_was_made(
     api: Client, worker: None, video: Path
 ) -> None:
-    body = {"video_path": video.name, "options": {"grid": "2x2"}}
+    wanted = {"grid": "2x2", "want": ["contact_sheets"]}
+    body = {"video_path": video.name, "options": wanted}
     async with api.post("/api/media/video", json=body, headers={"Prefer": "wait=100"}) as response:
         done = await response.json()
     (result,) = done["results"]
