@@ -122,6 +122,7 @@ async def run(work: Work, kit: Kit) -> Made:
         title=work.title,
         progress=kit.progress,
         into=str(kit.workspace),
+        format=work.request.options.format,
     )
 
     async def store(scene: Scene, picture: ScenePicture) -> MadeFile:
@@ -131,7 +132,7 @@ async def run(work: Work, kit: Kit) -> Made:
             stored=await kit.storage.put(
                 kit.workspace / picture.name, f"{kit.outputs}/{picture.name}"
             ),
-            mime_type="image/jpeg",
+            mime_type=f"image/{work.request.options.format}",
             width=picture.width,
             height=picture.height,
             sequence_order=scene.number,

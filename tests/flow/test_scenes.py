@@ -23,7 +23,7 @@ async def test_scenes_and_motion_of_a_video_are_rows_with_a_frame_of_each_scene(
     shots = [Shot(1, 2.0), Shot(2, 2.0, pan=0.2), Shot(3, 2.0)]
     edit = Edit(shots, [Join(), Join("dissolve", 1.0)], size=(192, 108))
     film = edited.encode(tmp_path / "film.mp4", edit)
-    options = {"want": ["scene_detection"]}
+    options = {"want": ["scene_detection"], "format": "webp"}
     request_id = await insert(media_type="video", media_path=str(film), options=options)
     event = await ended(request_id)
     assert (event.event, event.error) == ("completed", None)
@@ -47,7 +47,7 @@ async def test_scenes_and_motion_of_a_video_are_rows_with_a_frame_of_each_scene(
     for scene in scenes.scenes:
         file = frames[scene.number]
         assert scene.picture is not None
-        assert (file.file_type, file.mime_type) == ("frame", "image/jpeg")
+        assert (file.file_type, file.mime_type) == ("frame", "image/webp")
         assert file.metadata == {"scene": scene.number, "seconds": scene.picture.seconds}
         with Image.open(file.file_path) as picture:
             assert picture.size == (file.width, file.height) == (192, 108)

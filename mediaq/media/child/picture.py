@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import av.error
 from av.video.reformatter import (
@@ -113,7 +113,7 @@ def _reformatter() -> VideoReformatter:
     return scaler
 
 
-def save(image: Image.Image, path: Path, kind: str) -> None:
+def save(image: Image.Image, path: Path | BinaryIO, kind: str) -> None:
     """Write ``image`` in the format ``kind``: jpeg, webp or png."""
     if kind == "jpeg":
         image.save(path, "JPEG", quality=JPEG_QUALITY, subsampling="4:2:0", optimize=False)

@@ -63,7 +63,7 @@ def scenes(job: dict[str, Any], tell: Callable[[float, str], None]) -> dict[str,
     into = Path(job["into"])
     into.mkdir(parents=True, exist_ok=True)
     reader = Reader(film, lambda part: tell(part, "looking for scenes and motion"))
-    album = Album(film, into)
+    album = Album(film, into, job["format"])
     finder, eye = CutFinder(), Eye()
     watch = Watch(Storyline(album.keep))
     method = "keyframes" if reader.keyframes else "reference frames"

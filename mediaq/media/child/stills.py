@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mediaq.media.child.orientation import displayed_size, upright
-from mediaq.media.child.picture import JPEG_QUALITY, picture
+from mediaq.media.child.picture import SUFFIXES, picture, save
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ class Still:
     """A picture put aside."""
 
     seconds: float
-    jpeg: bytes
+    packed: bytes
     width: int
     height: int
     contrast: float
@@ -46,11 +46,12 @@ class Still:
 class Album:
     """Keeps pictures of scenes on disk below ``into``: of the ``MOST`` longest scenes."""
 
-    def __init__(self, film: Film, into: Path) -> None:
+    def __init__(self, film: Film, into: Path, kind: str) -> None:
         # What is there for good need not be looked through each time.
         gc.freeze()
         self._film = film
         self._into = into
+        self._kind = kind
         self._aside: list[Still] = []
         self._kept: list[tuple[float, int]] = []
         self.pictures: dict[int, dict[str, object]] = {}
@@ -66,7 +67,7 @@ class Album:
         scale = min(1.0, LONG_SIDE / max(wide, high))
         size = (max(2, round(wide * scale)), max(2, round(high * scale)))
         packed = io.BytesIO()
-        picture(frame, *size).save(packed, "JPEG", quality=JPEG_QUALITY)
+        save(picture(frame, *size), packed, self._kind)
         # A PyAV frame and its planes hold each other, and Python would look for that too seldom.
         gc.collect()
         self._aside.append(Still(glance.seconds, packed.getvalue(), *size, glance.contrast))
@@ -103,8 +104,8 @@ class Album:
             return not flat, still.contrast * (0.1 if flat else 1 - abs(place - 0.5))
 
         best = max(inside, key=rank)
-        name = f"scene-{number:05}.jpg"
-        (self._into / name).write_bytes(best.jpeg)
+        name = f"scene-{number:05}.{SUFFIXES[self._kind]}"
+        (self._into / name).write_bytes(best.packed)
         self.pictures[number] = {
             "name": name,
             "seconds": round(best.seconds, 3),

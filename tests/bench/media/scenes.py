@@ -100,7 +100,9 @@ def call(command: Sequence[str]) -> str:
 
 def look(video: Path) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
-        asking = LocalMedia().ask("scenes", video, Seen, title=video.name, into=folder)
+        asking = LocalMedia().ask(
+            "scenes", video, Seen, title=video.name, into=folder, format="jpeg"
+        )
         return [change.seconds for change in asyncio.run(asking).scenes.changes]
 
 

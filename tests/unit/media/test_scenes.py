@@ -31,7 +31,7 @@ RATE = 25
 def look(media: LocalMedia, tmp_path: Path) -> Look:
     async def seen(film: Path) -> Seen:
         into = str(tmp_path / "made")
-        return await media.ask("scenes", film, Seen, title=film.name, into=into)
+        return await media.ask("scenes", film, Seen, title=film.name, into=into, format="jpeg")
 
     return seen
 
@@ -241,7 +241,12 @@ async def test_a_film_without_a_frame_is_rejected_in_a_sentence(
 
 def seen_here(path: Path, into: Path, told: list[float] | None = None) -> Seen:
     """Do the work in this process, where limits can be set."""
-    job: dict[str, Any] = {"source": str(path), "name": path.name, "into": str(into)}
+    job: dict[str, Any] = {
+        "source": str(path),
+        "name": path.name,
+        "into": str(into),
+        "format": "jpeg",
+    }
     told = [] if told is None else told
     return Seen.model_validate(scenes(job, lambda part, _doing: told.append(part)))
 
