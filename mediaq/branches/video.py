@@ -1,9 +1,16 @@
-"""Video: metadata first, then contact sheets beside what is heard and said."""
+"""Video: metadata first, then sheets and scenes beside what is heard and said."""
 
 from __future__ import annotations
 
 from mediaq.kit import Branch
-from mediaq.steps import audio_analysis, contact_sheets, metadata, storyboard, transcription
+from mediaq.steps import (
+    audio_analysis,
+    contact_sheets,
+    metadata,
+    scenes,
+    storyboard,
+    transcription,
+)
 
 BRANCH = Branch(
     "video",
@@ -11,6 +18,7 @@ BRANCH = Branch(
         metadata.STEP: (),
         contact_sheets.STEP: (metadata.STEP,),
         storyboard.STEP: (metadata.STEP,),
+        scenes.STEP: (metadata.STEP,),
         audio_analysis.STEP: (metadata.STEP,),
         transcription.STEP: (metadata.STEP, audio_analysis.STEP),
     },

@@ -137,7 +137,8 @@ async def test_options_shape_the_sheets(
     pool: db.Pool, insert: Insert, ended: Ended, video: Path
 ) -> None:
     options = {"grid": "4x2", "frames": 12, "thumb_width": 160, "format": "webp", "exact": True}
-    request_id = await insert(media_path=str(video), options=options)
+    wanted = {"want": ["contact_sheets"], **options}
+    request_id = await insert(media_path=str(video), options=wanted)
     await ended(request_id)
     detail = await read(pool, request_id)
     assert [sheet.frame_count for sheet in detail.contact_sheets] == [8, 4]

@@ -33,6 +33,7 @@ WORKS = {
     "probe": "probe",
     "transcription": "dictation",
     "storyboard": "storyboard",
+    "scenes": "scenes",
 }
 """What a child can do, each with the module beside this one whose function of that name does it.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from av.filter import Graph
 from av.video.frame import VideoFrame
@@ -125,7 +125,7 @@ def _reformatter() -> VideoReformatter:
     return scaler
 
 
-def save(image: Image.Image, path: Path, kind: str) -> None:
+def save(image: Image.Image, path: Path | BinaryIO, kind: str) -> None:
     """Write ``image`` in the format ``kind``: jpeg, webp or png."""
     if kind == "jpeg":
         image.save(path, "JPEG", quality=JPEG_QUALITY, subsampling="4:2:0", optimize=False)
