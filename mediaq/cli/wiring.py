@@ -196,7 +196,7 @@ async def serve_worker(
 ) -> None:
     """Open what a worker needs and run jobs until ``stop`` is set."""
     from mediaq import delivery, queue, recovery, retention
-    from mediaq.media.local import LocalMedia
+    from mediaq.media import local
     from mediaq.removal import REMOVE_FILES, Removal
     from mediaq.storage.local import LocalStorage
     from mediaq.worker import ANALYSE, Worker
@@ -212,7 +212,7 @@ async def serve_worker(
         search_path=queue.SEARCH_PATH,
     ) as pool:
         me = await recovery.register(pool)
-        worker = Worker(read, pool, storage, LocalMedia(read.decode_timeout), me)
+        worker = Worker(read, pool, storage, local.media(read), me)
         keeper = recovery.Keeper(pool, me, read.heartbeat, read.stalled_after)
         removal = Removal(pool, storage)
         tasks: dict[str, queue.Task] = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -10,13 +12,13 @@ from pydantic import BaseModel, ValidationError
 from mediaq.errors import Rejected
 from mediaq.media import process
 from mediaq.media.caption import facts
-from mediaq.model import Kind, Probe, SheetSet
+from mediaq.media.child.bounds import Bounds
+from mediaq.model import Kind, Probe, Sandbox, SheetSet
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mediaq.kit import Progress
     from mediaq.model import Options
+    from mediaq.settings import Settings
 
 V = TypeVar("V", bound=BaseModel)
 
@@ -26,6 +28,7 @@ class LocalMedia:
     """Implements :class:`mediaq.kit.Media`; ``seconds`` is the most one file may take."""
 
     seconds: float = 600.0
+    bounds: Bounds = field(default_factory=Bounds)
 
     async def ask(
         self,
@@ -42,7 +45,7 @@ class LocalMedia:
         Raises :class:`Rejected` when the child refuses the input or gives no sound answer.
         """
         told = await process.run(
-            {"work": work, **arguments},
+            {"work": work, "bounds": asdict(self.bounds), **arguments},
             name=title,
             source=source,
             seconds=self.seconds,
@@ -61,6 +64,10 @@ class LocalMedia:
     async def probe(self, source: Path) -> Probe:
         """Read what the file says of itself; :class:`Rejected` when it is no media file."""
         return await self.ask("probe", source, Probe, title=source.name)
+
+    async def sandbox(self) -> Sandbox:
+        """Have a child try what its sandbox must forbid."""
+        return await self.ask("trial", Path(os.devnull), Sandbox, title="the sandbox")
 
     async def contact_sheets(
         self,
@@ -92,3 +99,14 @@ class LocalMedia:
                 "rows": options.rows,
             },
         )
+
+
+def media(settings: Settings) -> LocalMedia:
+    """Make the tools with the limits that the settings name."""
+    bounds = Bounds(
+        duration=settings.max_duration,
+        pixels=settings.max_pixels,
+        frames=settings.max_frames,
+        streams=settings.max_media_streams,
+    )
+    return LocalMedia(settings.decode_timeout, bounds)

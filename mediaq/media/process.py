@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
 import re
 import signal
@@ -28,7 +29,9 @@ BOOT = (
     "from mediaq.media.child.entry import main\n"
     "main(job)\n"
 )
-LIMITS: Mapping[str, int] = {"AS": 3 * 1024**3, "NOFILE": 64}
+GIB = 1024**3
+LIMITS: Mapping[str, int] = {"AS": 3 * GIB, "FSIZE": 4 * GIB, "NOFILE": 64}
+"""Limits of the kernel on a child, by their names without ``RLIMIT_``; CPU follows the time."""
 LINE_LIMIT = 16 * 1024 * 1024
 LOG_LINES = 10
 # What a child may take to end after it closed its pipe or talked nonsense.
@@ -59,13 +62,14 @@ async def run(
     reading = asyncio.create_task(_read_log(child, log, source))
     try:
         async with limit:
-            await _send(child, job, name, source)
+            limits = {"CPU": math.ceil(seconds * (os.cpu_count() or 1)), **LIMITS}
+            await _send(child, {"limits": limits, **job}, name, source)
             answer = await _listen(child, tell)
             code = None if answer else await _exit_code(child, reading)
     except TimeoutError:
         if not limit.expired():
             raise
-        msg = f"{name} took longer than {seconds:g} s to decode"
+        msg = f"{name} took longer than {seconds:g} s to decode, the limit (MEDIAQ_DECODE_TIMEOUT)"
         raise Rejected(msg, limit_seconds=seconds, ffmpeg=list(log)) from None
     finally:
         await _end(child, reading)
@@ -111,7 +115,6 @@ async def _send(
     whole = {
         "parent": os.getpid(),
         "import": _import_path(),
-        "limits": dict(LIMITS),
         "name": name,
         "source": str(source),
         **job,
@@ -124,7 +127,9 @@ async def _send(
 
 def _import_path() -> list[str]:
     root = str(Path(__file__).resolve().parents[2])
-    return [*(entry for entry in sys.path if Path(entry).is_absolute() and entry != root), root]
+    # With `python -m` the working folder is on the path: what lies there is not ours.
+    left_out = {root, str(Path.cwd())}
+    return [*(e for e in sys.path if Path(e).is_absolute() and e not in left_out), root]
 
 
 async def _listen(child: asyncio.subprocess.Process, tell: Tell | None) -> dict[str, Any]:
@@ -195,6 +200,9 @@ async def _drain(child: asyncio.subprocess.Process) -> None:
 def _trouble(name: str, code: int | None, log: deque[str]) -> Rejected | Unavailable:
     if code is not None and code < 0:
         number = -code
+        if number == signal.SIGXCPU:
+            msg = f"{name} took more processor time to decode than MEDIAQ_DECODE_TIMEOUT allows"
+            return Rejected(msg, ffmpeg=list(log))
         if number in FROM_OUTSIDE:
             msg = f"the process decoding {name} was killed from outside"
             return Unavailable(msg, signal=signal.Signals(number).name)

@@ -8,6 +8,7 @@ import av
 import av.error
 from av.stream import Disposition
 
+from mediaq.media.child import bounds
 from mediaq.media.child.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
-MAX_PIXELS = 64 * 1024 * 1024
-MAX_STREAMS = 200
+MICROSECONDS = 1_000_000
 
 # Demuxers that read one file and decode what stands in it. Playlists (hls, dash, concat, sdp),
 # picture sequences (image2) and devices are left out: they open what the file tells them to.
@@ -33,14 +33,16 @@ def open_media(path: str, name: str) -> InputContainer:
 
     The ``file:`` prefix keeps leading dashes, colons and ``%03d`` in a name from meaning anything.
     """
+    most = bounds.current()
     options = {
         "protocol_whitelist": "file",
         "format_whitelist": DEMUXERS,
-        "max_streams": str(MAX_STREAMS),
-        "max_pixels": str(MAX_PIXELS),
+        # One more than is allowed, so that it shows.
+        "max_streams": str(most.streams + 1),
+        "max_pixels": str(most.pixels),
     }
     try:
-        return av.open(f"file:{path}", options=options, metadata_errors="replace")
+        container = av.open(f"file:{path}", options=options, metadata_errors="replace")
     except av.error.ArgumentError:
         # The answer to a format outside the whitelist.
         msg = f"{name} is not a media file that can be read: its format is not accepted"
@@ -48,6 +50,19 @@ def open_media(path: str, name: str) -> InputContainer:
     except (av.error.FFmpegError, OSError) as error:
         msg = f"{name} is not a media file that can be read: {reason(error)}"
         raise Refusal(msg) from None
+    _check(container, name)
+    return container
+
+
+def _check(container: InputContainer, name: str) -> None:
+    """Refuse what is more than the limits allow, as far as the container says so."""
+    most = bounds.current()
+    why = most.too_many_streams(len(container.streams))
+    why = why or most.too_long((container.duration or 0) / MICROSECONDS)
+    why = why or most.too_many_frames(max((s.frames for s in container.streams), default=0))
+    if why:
+        msg = f"{name} {why}"
+        raise Refusal(msg)
 
 
 def reason(error: Exception) -> str:
@@ -80,14 +95,12 @@ def film_stream(container: InputContainer, name: str) -> VideoStream:
 
 def check_pixels(film: VideoStream, name: str) -> None:
     """Refuse a picture size that would need too much memory to decode."""
-    width, height = film.codec_context.width, film.codec_context.height
-    if width * height > MAX_PIXELS:
-        msg = (
-            f"{name} has pictures of {width} x {height} pixels;"
-            f" {MAX_PIXELS // 1_000_000} megapixels is the limit"
-        )
+    most = bounds.current()
+    why = most.too_large(film.codec_context.width, film.codec_context.height)
+    if why:
+        msg = f"{name} {why}"
         raise Refusal(msg)
-    film.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    film.codec_context.options = {"max_pixels": str(most.pixels)}
 
 
 def _preference(stream: VideoStream) -> tuple[bool, int, int]:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import av.error
 
+from mediaq.media.child import bounds
 from mediaq.media.child.container import film_stream, open_media
+from mediaq.media.child.refusal import Refusal
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -126,7 +128,7 @@ class Film:
 
 def list_frames(path: str, name: str) -> Listing:
     """Read all packets of the film, in a container of its own."""
-    film = Film(path, name)
+    film, most = Film(path, name), bounds.current()
     packets: list[tuple[int | None, bool]] = []
     lasting: dict[int | None, int] = {}
     with contextlib.suppress(av.error.FFmpegError, OSError):
@@ -134,6 +136,9 @@ def list_frames(path: str, name: str) -> Listing:
             if packet.size and not packet.is_discard:
                 stamp = packet.pts if packet.pts is not None else packet.dts
                 packets.append((stamp, packet.is_keyframe))
+                if why := most.too_many_frames(len(packets)):
+                    msg = f"{name} {why}"
+                    raise Refusal(msg)
                 lasting[stamp] = packet.duration or 0
     film.close()
     counted = not film.seekable and any(stamp is None for stamp, _ in packets)
