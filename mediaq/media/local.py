@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from mediaq.errors import Rejected
 from mediaq.media import process
 from mediaq.media.caption import facts
-from mediaq.media.child.bounds import Bounds
+from mediaq.media.child.extent import Extent
 from mediaq.model import Kind, Probe, Sandbox, SheetSet
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class LocalMedia:
     """Implements :class:`mediaq.kit.Media`; ``seconds`` is the most one file may take."""
 
     seconds: float = 600.0
-    bounds: Bounds = field(default_factory=Bounds)
+    extent: Extent = field(default_factory=Extent)
 
     async def ask(
         self,
@@ -45,7 +45,7 @@ class LocalMedia:
         Raises :class:`Rejected` when the child refuses the input or gives no sound answer.
         """
         told = await process.run(
-            {"work": work, "bounds": asdict(self.bounds), **arguments},
+            {"work": work, "extent": asdict(self.extent), **arguments},
             name=title,
             source=source,
             seconds=self.seconds,
@@ -103,10 +103,10 @@ class LocalMedia:
 
 def media(settings: Settings) -> LocalMedia:
     """Make the tools with the limits that the settings name."""
-    bounds = Bounds(
+    extent = Extent(
         duration=settings.max_duration,
         pixels=settings.max_pixels,
         frames=settings.max_frames,
         streams=settings.max_media_streams,
     )
-    return LocalMedia(settings.decode_timeout, bounds)
+    return LocalMedia(settings.decode_timeout, extent=extent)

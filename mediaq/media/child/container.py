@@ -8,7 +8,7 @@ import av
 import av.error
 from av.stream import Disposition
 
-from mediaq.media.child import bounds
+from mediaq.media.child import extent
 from mediaq.media.child.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def open_media(path: str, name: str) -> InputContainer:
 
     The ``file:`` prefix keeps leading dashes, colons and ``%03d`` in a name from meaning anything.
     """
-    most = bounds.current()
+    most = extent.current()
     options = {
         "protocol_whitelist": "file",
         "format_whitelist": DEMUXERS,
@@ -56,7 +56,7 @@ def open_media(path: str, name: str) -> InputContainer:
 
 def _check(container: InputContainer, name: str) -> None:
     """Refuse what is more than the limits allow, as far as the container says so."""
-    most = bounds.current()
+    most = extent.current()
     why = most.too_many_streams(len(container.streams))
     why = why or most.too_long((container.duration or 0) / MICROSECONDS)
     why = why or most.too_many_frames(max((s.frames for s in container.streams), default=0))
@@ -75,27 +75,48 @@ def is_picture(stream: Stream) -> bool:
     return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
 
 
+def readable_films(container: InputContainer) -> list[VideoStream]:
+    """Give the streams that hold a film, cover pictures left out, and that can be decoded."""
+    # Without a decoder for it, PyAV gives a stream no codec context, whatever its types say.
+    return [
+        stream
+        for stream in container.streams.video
+        if not is_picture(stream) and getattr(stream.codec_context, "width", 0) > 0
+    ]
+
+
 def film_stream(container: InputContainer, name: str) -> VideoStream:
     """Choose the stream to show: the default one, else the largest; never a cover picture."""
-    films = [s for s in container.streams.video if not is_picture(s)]
-    if not films:
-        kinds = sorted({stream.type or "unknown" for stream in container.streams})
-        has = f"only {', '.join(kinds)}" if kinds else "no streams at all"
-        msg = f"{name} has no video stream, {has}"
-        raise Refusal(msg)
-    # Without a decoder for it, PyAV gives a stream no codec context, whatever its types say.
-    readable = [s for s in films if getattr(s.codec_context, "width", 0) > 0]
+    readable = readable_films(container)
     if not readable:
-        msg = f"{name} holds video that cannot be decoded: its codec or its size is unknown"
-        raise Refusal(msg)
+        raise no_film(container, name)
     film = max(readable, key=_preference)
     check_pixels(film, name)
     return film
 
 
+def no_film(container: InputContainer, name: str) -> Refusal:
+    """Say why there is no film to show."""
+    if any(not is_picture(stream) for stream in container.streams.video):
+        # libav forgets the size of pictures that are larger than it was allowed.
+        return Refusal(
+            f"{name} holds video that cannot be decoded: its codec or its size is unknown, or its"
+            f" pictures have more than {extent.current().megapixels} megapixels, the limit"
+            " (MEDIAQ_MAX_PIXELS)"
+        )
+    kinds = sorted(
+        {
+            "pictures" if is_picture(stream) else stream.type or "unknown"
+            for stream in container.streams
+        }
+    )
+    has = f"only {', '.join(kinds)}" if kinds else "no streams at all"
+    return Refusal(f"{name} has no video stream, {has}")
+
+
 def check_pixels(film: VideoStream, name: str) -> None:
     """Refuse a picture size that would need too much memory to decode."""
-    most = bounds.current()
+    most = extent.current()
     why = most.too_large(film.codec_context.width, film.codec_context.height)
     if why:
         msg = f"{name} {why}"

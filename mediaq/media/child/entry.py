@@ -17,7 +17,7 @@ import av
 import av.error
 import av.logging
 
-from mediaq.media.child import bounds, sandbox
+from mediaq.media.child import extent, sandbox
 from mediaq.media.child.refusal import Refusal
 
 PR_SET_PDEATHSIG = 1
@@ -73,7 +73,7 @@ def enter(job: dict[str, Any]) -> None:
 
     ``readable`` of a job names what it needs beside its source, such as a model's files.
     """
-    bounds.put_in_force(job.get("bounds", {}))
+    extent.put_in_force(job.get("extent", {}))
     sandbox.confine(
         job["limits"],
         readable=[job["source"], *job.get("readable", ())],

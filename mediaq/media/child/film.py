@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import av.error
 
-from mediaq.media.child import bounds
+from mediaq.media.child import extent
 from mediaq.media.child.container import film_stream, open_media
 from mediaq.media.child.refusal import Refusal
 
@@ -128,7 +128,7 @@ class Film:
 
 def list_frames(path: str, name: str) -> Listing:
     """Read all packets of the film, in a container of its own."""
-    film, most = Film(path, name), bounds.current()
+    film, most = Film(path, name), extent.current()
     packets: list[tuple[int | None, bool]] = []
     lasting: dict[int | None, int] = {}
     with contextlib.suppress(av.error.FFmpegError, OSError):

@@ -29,7 +29,7 @@ SYSTEM = (
     *("/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec", "/lib", "/lib64", "/nix/store"),
     *("/usr/share", "/usr/local/lib", "/usr/local/lib64", "/usr/local/share"),
     *("/etc/ld.so.cache", "/etc/localtime", "/etc/fonts", "/proc/self", "/proc/cpuinfo"),
-    *("/proc/meminfo", "/sys/devices/system", "/dev/urandom"),
+    *("/proc/meminfo", "/sys/devices/system", "/sys/bus/pci/devices", "/dev/urandom"),
 )
 
 

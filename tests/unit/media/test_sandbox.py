@@ -15,7 +15,7 @@ import pytest
 from mediaq.errors import Rejected
 from mediaq.media import local, process
 from mediaq.media.child import seccomp
-from mediaq.media.child.bounds import Bounds
+from mediaq.media.child.extent import Extent
 from mediaq.media.local import LocalMedia
 from mediaq.settings import Settings
 
@@ -246,7 +246,7 @@ def test_the_filter_has_a_number_for_each_call_on_each_architecture() -> None:
 
 def test_the_limits_that_a_child_gets_are_those_of_the_settings() -> None:
     media = local.media(Settings())
-    assert media.bounds == Bounds()
+    assert media.extent == Extent()
     assert media.seconds == Settings().decode_timeout
     other = Settings(max_duration=1, max_pixels=2, max_frames=3, max_media_streams=4)
-    assert local.media(other).bounds == Bounds(duration=1, pixels=2, frames=3, streams=4)
+    assert local.media(other).extent == Extent(duration=1, pixels=2, frames=3, streams=4)

@@ -13,7 +13,7 @@ MEGA = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class Extent:
     """Limits on one file: its length in seconds, pixels of one picture, frames, streams.
 
     The defaults are those of :class:`mediaq.settings.Settings`.
@@ -29,8 +29,8 @@ class Bounds:
         if seconds <= self.duration:
             return None
         return (
-            f"says that it lasts {seconds / HOUR:,.1f} h;"
-            f" {self.duration / HOUR:,.4g} h is the limit (MEDIAQ_MAX_DURATION)"
+            f"says that it lasts {_time(seconds)};"
+            f" {_time(self.duration)} is the limit (MEDIAQ_MAX_DURATION)"
         )
 
     def too_large(self, width: int, height: int) -> str | None:
@@ -39,8 +39,13 @@ class Bounds:
             return None
         return (
             f"has pictures of {width} x {height} pixels;"
-            f" {self.pixels / MEGA:,.3g} megapixels is the limit (MEDIAQ_MAX_PIXELS)"
+            f" {self.megapixels} megapixels is the limit (MEDIAQ_MAX_PIXELS)"
         )
+
+    @property
+    def megapixels(self) -> str:
+        """The limit on pixels as people say it."""
+        return f"{self.pixels / MEGA:,.3g}"
 
     def too_many_frames(self, count: int) -> str | None:
         """Say why this many frames are refused."""
@@ -55,10 +60,16 @@ class Bounds:
         return f"holds more than {self.streams:,} streams, the limit (MEDIAQ_MAX_MEDIA_STREAMS)"
 
 
-_current = Bounds()
+def _time(seconds: float) -> str:
+    if seconds < HOUR:
+        return f"{seconds:.3g} s"
+    return f"{seconds / HOUR:,.1f}".removesuffix(".0") + " h"
 
 
-def current() -> Bounds:
+_current = Extent()
+
+
+def current() -> Extent:
     """Give the limits in force in this process."""
     return _current
 
@@ -66,4 +77,4 @@ def current() -> Bounds:
 def put_in_force(told: Mapping[str, float]) -> None:
     """Take the limits that came with the job; what it leaves out keeps its default."""
     global _current  # noqa: PLW0603 - a child has one job and one set of limits
-    _current = Bounds(**told)  # type: ignore[arg-type]
+    _current = Extent(**told)  # type: ignore[arg-type]
