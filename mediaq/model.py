@@ -147,6 +147,7 @@ class NewRequest(Value):
     user_metadata: dict[str, Any] = {}
     priority: int = 0
     run_after: datetime | None = None
+    group_key: str | None = None
     callback_url: str | None = None
     created_by: str | None = None
     source_endpoint: str | None = None

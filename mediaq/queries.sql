@@ -29,8 +29,8 @@ INSERT INTO mediaq.migrations (namespace, name, sha256, duration_ms) VALUES ($1,
 -- name: insert_request
 INSERT INTO public.media_analysis_requests (
     request_id, media_type, media_url, media_path, prompt, options, user_metadata, priority,
-    run_after, callback_url, created_by, source_endpoint)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+    run_after, group_key, callback_url, created_by, source_endpoint)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 RETURNING request_id, status, media_type, created_at;
 
 -- name: insert_request_once
@@ -38,8 +38,8 @@ RETURNING request_id, status, media_type, created_at;
 -- changes nothing: it is what lets the row be returned.
 INSERT INTO public.media_analysis_requests AS r (
     request_id, media_type, media_url, media_path, prompt, options, user_metadata, priority,
-    run_after, callback_url, created_by, source_endpoint, idempotency_key)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+    run_after, group_key, callback_url, created_by, source_endpoint, idempotency_key)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 ON CONFLICT (coalesce(created_by, ''), idempotency_key) WHERE idempotency_key IS NOT NULL
 DO UPDATE SET idempotency_key = r.idempotency_key
         WHERE r.idempotency_fingerprint = excluded.idempotency_fingerprint
@@ -134,6 +134,10 @@ WITH looked AS (
 SELECT looked.created_at::text AS created_at, request_id,
        coalesce((SELECT number FROM queued), 0) AS requeued
   FROM looked ORDER BY looked.created_at DESC, request_id DESC LIMIT 1;
+
+-- name: let_in
+-- What waits beside the line of its group although there is room, since a worker died.
+SELECT mediaq.let_in_all();
 
 -- name: unreferenced
 SELECT f.folder FROM unnest($1::uuid[], $2::text[]) AS f (request_id, folder)
@@ -483,6 +487,9 @@ SELECT 1;
 SELECT id, status, task_name, priority, lock, queueing_lock, args, scheduled_at, queue_name,
        attempts, worker_id
   FROM mediaq.claim_jobs($1, $2, $3);
+
+-- name: next_claim_in
+SELECT mediaq.next_claim_in($1);
 
 -- name: finish_jobs
 SELECT mediaq.finish_jobs($1, $2, $3, $4);

@@ -125,6 +125,7 @@ class Keeper:
         jobs = await self.pool.fetch(queries["sweep_jobs"], self.stalled_after)
         if jobs:
             log.warning("jobs.recovered", jobs=[row["id"] for row in jobs])
+        await self.pool.execute(queries["let_in"])
         await self._requeue_forgotten()
         await self.pool.execute(queries["forget_workers"])
 

@@ -75,6 +75,7 @@ Text = Annotated[str, StringConstraints(max_length=100_000), AfterValidator(_sto
 Address = Annotated[str, StringConstraints(max_length=8192), AfterValidator(_storable)]
 Name = Annotated[str, StringConstraints(max_length=100), AfterValidator(_storable)]
 Key = Annotated[str, StringConstraints(max_length=255), AfterValidator(_storable)]
+Group = Annotated[str, StringConstraints(max_length=200), AfterValidator(_storable)]
 Metadata = Annotated[dict[str, Any], AfterValidator(_storable)]
 Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
@@ -92,6 +93,7 @@ class Submission(BaseModel):
     user_metadata: Metadata = {}
     priority: Annotated[Whole, Field(ge=-1000, le=1000)] = 0
     run_after: Time | None = None
+    group_key: Group | None = None
     callback_url: Address | None = None
     created_by: Name | None = None
     idempotency_key: Key | None = None

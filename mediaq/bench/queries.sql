@@ -39,10 +39,10 @@ SELECT 'video', 'bench.noop', now() + interval '1 day' FROM generate_series(1, $
 INSERT INTO mediaq.procrastinate_jobs (queue_name, task_name) SELECT 'other', 'bench.noop' FROM generate_series(1, $1);
 
 -- name: triggers_off
-ALTER TABLE mediaq.procrastinate_jobs DISABLE TRIGGER USER;
+ALTER TABLE mediaq.procrastinate_jobs DISABLE TRIGGER procrastinate_jobs_notify_queue_job_inserted_v1;
 
 -- name: triggers_on
-ALTER TABLE mediaq.procrastinate_jobs ENABLE TRIGGER USER;
+ALTER TABLE mediaq.procrastinate_jobs ENABLE TRIGGER procrastinate_jobs_notify_queue_job_inserted_v1;
 
 -- name: analyze
 ANALYZE mediaq.procrastinate_jobs;

@@ -42,18 +42,20 @@ NO_WORKER = "No worker is running: this waits until one is (`mediaq worker`, or 
     help=f"An option: {', '.join(sorted(Options.model_fields))}. Repeatable.",
 )
 @click.option("--priority", type=click.IntRange(-1000, 1000), default=0, help="Higher runs first.")
+@click.option("--group", help="Whose turn it is: groups are served in turns.")
 @click.option(
     "--remote", is_flag=True, help="SOURCE is a path on the workers' machine: send it as it is."
 )
 @click.option("--wait", is_flag=True, help="Show progress until it ends; exit 1 unless completed.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(
+def command(  # noqa: PLR0913 - one per option of the command
     *,
     source: str,
     media_type: MediaType,
     prompt: str | None,
     options: tuple[str, ...],
     priority: int,
+    group: str | None,
     remote: bool,
     wait: bool,
     as_json: bool,
@@ -68,6 +70,7 @@ def command(
             prompt=prompt,
             options=parse_options(options),
             priority=priority,
+            group_key=group,
             source_endpoint="cli",
         )
         return wiring.run(_submit(database, new, wait=wait, as_json=as_json))

@@ -73,7 +73,9 @@ async def serve(
     wait = RESTART_SECONDS[0]
     while not stop.is_set():
         began = time.monotonic()
-        connector = AsyncpgConnector(database, pool, slots=concurrency, stop=stop)
+        connector = AsyncpgConnector(
+            database, pool, slots=concurrency, stop=stop, poll_seconds=POLL_SECONDS
+        )
         error: BaseException | None = None
         try:
             await _work(connector, tasks, queues, concurrency, drain_timeout, heartbeat, stop)

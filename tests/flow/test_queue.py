@@ -250,14 +250,17 @@ async def test_a_claim_locks_nothing_that_it_does_not_take(engine: db.Pool, defe
         assert await claim(engine, worker, 10) == numbers[2:]
 
 
-async def test_the_highest_priority_of_all_queues_goes_first_then_the_oldest(
+async def test_the_highest_priority_of_all_queues_goes_first_then_each_queue_in_turn(
     engine: db.Pool, defer: Defer
 ) -> None:
     low = await defer(priority=-5)
     first, second = await defer(queue="audio"), await defer()
+    for _ in range(5):
+        await defer(queue="audio")
     high = await defer(queue="audio", priority=5)
     worker = await worker_id(engine)
     assert await claim(engine, worker, 3) == [high, first, second]
+    assert len(await claim(engine, worker, 5)) == 5
     assert await claim(engine, worker, 3) == [low]
 
 
