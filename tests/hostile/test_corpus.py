@@ -37,7 +37,7 @@ class Case:
     make: Make
     verdict: tuple[str, ...] = EITHER
     says: str = r"\w"
-    seconds: float = SECONDS
+    seconds: float = 2 * SECONDS
 
 
 DONE, REFUSED = ("completed",), ("failed",)
@@ -248,9 +248,9 @@ def asking(where: str) -> list[Case]:
 
 @pytest.mark.parametrize("number", range(len(asking(""))), ids=[c.name for c in asking("")])
 async def test_a_document_that_asks_for_another_file_gets_none(
-    world: World, place: Path, listener: socket.socket, number: int
+    world: World, place: Path, tmp_path: Path, listener: socket.socket, number: int
 ) -> None:
-    secret = place.parent / "secret.txt"
+    secret = tmp_path / "secret.txt"
     secret.write_text(CANARY)
     for where in (f"file://{secret}", f"http://127.0.0.1:{listener.getsockname()[1]}/x"):
         case = asking(where)[number]

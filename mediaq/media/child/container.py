@@ -59,7 +59,8 @@ def _check(container: InputContainer, name: str) -> None:
     most = extent.current()
     why = most.too_many_streams(len(container.streams))
     why = why or most.too_long((container.duration or 0) / MICROSECONDS)
-    why = why or most.too_many_frames(max((s.frames for s in container.streams), default=0))
+    # Of sound, mp4 counts every sample.
+    why = why or most.too_many_frames(max((s.frames for s in container.streams.video), default=0))
     if why:
         msg = f"{name} {why}"
         raise Refusal(msg)

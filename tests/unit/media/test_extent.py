@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import pytest
 
 from mediaq.errors import Rejected
@@ -60,3 +61,14 @@ async def test_frames_are_counted_where_the_file_tells_and_where_it_does_not(
             title=film.name,
             progress=nobody,
         )
+
+
+async def test_samples_of_sound_are_no_frames(tmp_path: Path) -> None:
+    song = tmp_path / "song.mov"
+    with av.open(str(song), "w") as out:
+        sound = out.add_stream("pcm_s16le", rate=48000, layout="mono")
+        packet = av.Packet(bytes(48000 * 2))
+        packet.stream, packet.pts, packet.dts = sound, 0, 0
+        out.mux(packet)
+    media = LocalMedia(30, extent=Extent(frames=100))
+    assert (await media.probe(song)).audio_codec == "pcm_s16le"

@@ -82,6 +82,8 @@ FORBIDDEN = {
     "files": [
         "open(job['canary'])",
         "open('/etc/passwd')",
+        "open('/proc/self/root/etc/passwd')",
+        "open('/proc/self/mem', 'r+b')",
         "open(f'/proc/{job[\"worker\"]}/environ')",
         "os.listdir('/')",
         "os.listdir(os.path.dirname(job['source']))",
