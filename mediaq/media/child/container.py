@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import av
@@ -12,7 +13,10 @@ from mediaq.media.child import extent
 from mediaq.media.child.refusal import Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from av.container import InputContainer
+    from av.packet import Packet
     from av.stream import Stream
     from av.video.stream import VideoStream
 
@@ -64,6 +68,13 @@ def _check(container: InputContainer, name: str) -> None:
     if why:
         msg = f"{name} {why}"
         raise Refusal(msg)
+
+
+def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """Read the packets of a stream, with an empty one at the end."""
+    # Where streams turned up on the way, PyAV stumbles over them after the last packet.
+    with contextlib.suppress(IndexError):
+        yield from container.demux(stream)
 
 
 def reason(error: Exception) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import av.error
 
 from mediaq.media.child import extent
-from mediaq.media.child.container import film_stream, open_media
+from mediaq.media.child.container import film_stream, open_media, packets_of
 from mediaq.media.child.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def list_frames(path: str, name: str) -> Listing:
     packets: list[tuple[int | None, bool]] = []
     lasting: dict[int | None, int] = {}
     with contextlib.suppress(av.error.FFmpegError, OSError):
-        for packet in film.container.demux(film.stream):
+        for packet in packets_of(film.container, film.stream):
             if packet.size and not packet.is_discard:
                 stamp = packet.pts if packet.pts is not None else packet.dts
                 packets.append((stamp, packet.is_keyframe))

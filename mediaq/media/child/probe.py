@@ -130,7 +130,7 @@ def _audio(stream: AudioStream) -> dict[str, Any]:
 
 def _rotation(container: InputContainer, film: VideoStream) -> int:
     """Read the display matrix from the first picture; PyAV shows it nowhere else."""
-    with contextlib.suppress(av.error.FFmpegError, OSError, StopIteration):
+    with contextlib.suppress(av.error.FFmpegError, OSError, StopIteration, IndexError):
         return upright(next(container.decode(film))).degrees
     return 0
 
