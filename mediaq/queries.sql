@@ -45,6 +45,14 @@ DO UPDATE SET idempotency_key = r.idempotency_key
         WHERE r.idempotency_fingerprint = excluded.idempotency_fingerprint
 RETURNING request_id, status, media_type, created_at;
 
+-- name: refused_option
+-- Which option a refusal is about: the one that is refused in the same words alone. No row when it
+-- is not about options.
+SELECT (SELECT key
+          FROM jsonb_each(CASE jsonb_typeof($1) WHEN 'object' THEN $1 ELSE '{}' END)
+         WHERE mediaq.options_problem(jsonb_build_object(key, value)) = $2) AS option
+ WHERE mediaq.options_problem($1) = $2;
+
 -- name: claim
 WITH claimed AS (
     UPDATE public.media_analysis_requests
@@ -382,15 +390,22 @@ SELECT count(*) FROM mediaq.workers WHERE seen_at > now() - make_interval(secs =
 -- name: note_traceback
 UPDATE mediaq.attempts SET traceback = $3 WHERE request_id = $1 AND attempt = $2;
 
--- name: events_of_request
-SELECT event_id, request_id, event, status, media_type, attempt, at, error, data
-  FROM mediaq.events
- WHERE request_id = $1 AND event_id > $2
- ORDER BY event_id
- LIMIT $3;
+-- name: events_of_requests
+-- Of each request the first ones behind an event, for all who follow requests at once.
+SELECT f.question, e.*
+  FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY AS f (request_id, since, question)
+ CROSS JOIN LATERAL (
+    SELECT event_id, request_id, event, status, media_type, attempt, at, error, data,
+           xid::text AS transaction
+      FROM mediaq.events AS e
+     WHERE e.request_id = f.request_id AND event_id > f.since
+     ORDER BY event_id
+     LIMIT $3) AS e
+ ORDER BY question, event_id;
 
--- name: last_event_of_request
-SELECT coalesce(max(event_id), 0) FROM mediaq.events WHERE request_id = $1;
+-- name: standing
+SELECT (SELECT status FROM public.media_analysis_requests WHERE request_id = $1) AS status,
+       (SELECT coalesce(max(event_id), 0) FROM mediaq.events WHERE request_id = $1) AS last_event;
 
 -- name: feed
 -- Rows of transactions that began after the oldest one still running are not settled: another row

@@ -13,33 +13,12 @@ import asyncpg
 from pydantic import ValidationError
 
 from mediaq import db
-from mediaq.errors import Rejected
-from mediaq.model import Accepted, Made, MediaType, NewRequest, Options, Request, ResultType, Status
+from mediaq.model import Made, MediaType, Options, Request, ResultType, Status
 from mediaq.views import QueueDepth
 
 
 class Superseded(Exception):
     """The attempt is over: the request was cancelled, deleted or claimed anew meanwhile."""
-
-
-async def insert_request(connection: db.Executor, new: NewRequest) -> Accepted:
-    """Insert a request, which queues it; :class:`Rejected` in the database's own words.
-
-    Where the same was asked before under the same key, that request is the answer.
-    """
-    own = uuid4()
-    # In the order of the query's columns, the key last.
-    *values, key = new.model_dump().values()
-    query, more = ("insert_request", []) if key is None else ("insert_request_once", [key])
-    try:
-        row = await connection.fetchrow(db.queries()[query], own, *values, *more)
-    except asyncpg.DataError as error:
-        # Without the lines that PostgreSQL adds: the sentence is the trigger's.
-        raise Rejected(str(error.args[0])) from None
-    if row is None:
-        msg = "this idempotency key was used for another request; take a new key for a new request"
-        raise Rejected(msg)
-    return Accepted(**dict(row), replayed=row["request_id"] != own)
 
 
 async def claim(

@@ -106,8 +106,7 @@ $$;
 
 -- Our one door to the queue. It writes the rows itself, as procrastinate_defer_jobs_v1 does, for that
 -- one knows no turns; Procrastinate's triggers ring for them.
-DROP FUNCTION mediaq.queue_jobs(UUID[]);
-CREATE FUNCTION mediaq.queue_jobs(ids UUID[]) RETURNS VOID
+CREATE OR REPLACE FUNCTION mediaq.queue_jobs(ids UUID[]) RETURNS VOID
 LANGUAGE plpgsql SET search_path = mediaq, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN

@@ -16,6 +16,12 @@ SELECT count(procrastinate_defer_jobs_v1(ARRAY[
 INSERT INTO public.media_analysis_requests (media_type, media_path)
 SELECT 'video', $1 FROM generate_series(1, $2);
 
+-- name: request_ids
+SELECT request_id FROM public.media_analysis_requests;
+
+-- name: start_request
+UPDATE public.media_analysis_requests SET status = 'processing' WHERE request_id = $1;
+
 -- name: completed
 SELECT count(*) FROM public.media_analysis_requests WHERE status = 'completed';
 

@@ -24,7 +24,7 @@ COMMANDS = {
     "retry": "Ask again for requests that failed or were cancelled.",
     "delete": "Delete requests with all that was made of them.",
     "cleanup": "Remove requests that ended long ago, and other things that are old.",
-    "bench": "Measure the queue beside floors and peers on this database.",
+    "bench": "Measure the queue and event streams beside floors and peers on this database.",
     "doctor": "Check this machine and the database, and say what to do.",
 }
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mediaq import events, migrate, store
+from mediaq import events, intake, migrate, store
 from mediaq.cli import EXIT_FAILED, EXIT_INTERRUPTED, show, wiring
 from mediaq.cli.submit import place
 from mediaq.errors import Unavailable
@@ -129,7 +129,7 @@ async def _submit(console: Console, database: Database, path: str) -> tuple[Deta
     """Insert a request, show how it goes, and read what came of it."""
     new = NewRequest(media_type="video", media_path=path, prompt=PROMPT, source_endpoint="demo")
     async with wiring.small_pool(database) as pool, events.bells(database) as bells:
-        accepted: Accepted = await store.insert_request(pool, new)
+        accepted: Accepted = await intake.insert(pool, new)
         console.print(
             "\n[bold]INSERT INTO[/] media_analysis_requests (media_type, media_path, prompt) "
             "[bold]VALUES[/] ('video', …)",

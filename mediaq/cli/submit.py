@@ -11,9 +11,8 @@ from typing import Any, get_args
 
 import asyncpg
 import click
-from pydantic import ValidationError
 
-from mediaq import db, events, recovery, store
+from mediaq import db, events, intake, recovery, store
 from mediaq.cli import EXIT_FAILED, show, wiring
 from mediaq.cli.status import show_one
 from mediaq.errors import Rejected, Unavailable
@@ -64,11 +63,12 @@ def command(  # noqa: PLR0913 - one per option of the command
     with wiring.opened() as (read, database):
         url = source if source.lower().startswith(("http://", "https://")) else None
         new = NewRequest(
+            # First: nothing is copied for a misspelt one.
+            options=parse_options(options),
             media_type=media_type,
             media_url=url,
             media_path=None if url else source if remote else str(place(read, Path(source))),
             prompt=prompt,
-            options=parse_options(options),
             priority=priority,
             group_key=group,
             source_endpoint="cli",
@@ -77,9 +77,9 @@ def command(  # noqa: PLR0913 - one per option of the command
 
 
 def parse_options(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """Read ``NAME=VALUE`` pairs, VALUE as JSON or else as text.
+    """Read ``NAME=VALUE`` pairs, VALUE as JSON or else as text; what it may be the database says.
 
-    Raises :class:`Rejected` that names the first that does not fit.
+    Raises :class:`Rejected` that names the first that is no option.
     """
     values: dict[str, Any] = {}
     for pair in pairs:
@@ -95,13 +95,7 @@ def parse_options(pairs: tuple[str, ...]) -> dict[str, Any]:
             values[name] = value if name in TEXTS else json.loads(value)
         except ValueError:
             values[name] = value
-    try:
-        return Options.model_validate(values).model_dump(exclude_unset=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = f"option {first['loc'][0]}: " if first["loc"] else ""
-        msg = f"{where}{first['msg'].removeprefix('Value error, ')}"
-        raise Rejected(msg) from None
+    return values
 
 
 def place(read: Settings, file: Path) -> Path:
@@ -127,7 +121,7 @@ def place(read: Settings, file: Path) -> Path:
 
 async def _submit(database: Database, new: NewRequest, *, wait: bool, as_json: bool) -> int:
     async with wiring.small_pool(database) as pool, events.bells(database) as bells:
-        accepted: Accepted = await store.insert_request(pool, new)
+        accepted: Accepted = await intake.insert(pool, new)
         if not wait:
             click.echo(
                 json.dumps(accepted.model_dump(mode="json")) if as_json else accepted.request_id

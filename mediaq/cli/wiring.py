@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
-import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +14,7 @@ import structlog
 from pydantic import SecretStr
 
 from mediaq import db, embedded, settings
+from mediaq.cli import logs
 from mediaq.errors import Unavailable
 from mediaq.settings import Database, Settings
 
@@ -24,15 +23,23 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+Service = Callable[[Settings, Database, asyncio.Event], Coroutine[Any, Any, None]]
+"""The API or a worker: opens what it needs and serves until the event is set."""
+
+log = structlog.get_logger()
+
 
 @contextmanager
-def opened(*, quiet: bool = False) -> Iterator[tuple[Settings, Database]]:
+def opened(*, quiet: bool = False, **given: object) -> Iterator[tuple[Settings, Database]]:
     """Read the settings, set up logs, and find the database or start the embedded one.
 
-    ``quiet`` is for commands that show what happens themselves: only errors are logged.
+    ``quiet`` is for commands that show what happens themselves: only errors are logged. Options of
+    the command line that were ``given`` win over the environment. An empty text is none: a
+    script's unset variable must not mean "all interfaces".
     """
-    read = settings.read()
-    set_up_logs(read, level="error" if quiet else read.log_level)
+    update = {key: value for key, value in given.items() if value is not None and value != ""}
+    read = settings.read().model_copy(update=update)
+    logs.set_up(read, level="error" if quiet else read.log_level)
     found = settings.database(os.environ)
     if found is not None:
         yield read, found
@@ -46,51 +53,6 @@ def opened(*, quiet: bool = False) -> Iterator[tuple[Settings, Database]]:
                 password_file=server.place / "password",
             ),
         )
-
-
-def override(read: Settings, given: Mapping[str, object]) -> Settings:
-    """Let options of the command line that were given win over the environment.
-
-    An empty text is none: a script's unset variable must not mean "all interfaces".
-    """
-    update = {key: value for key, value in given.items() if value is not None and value != ""}
-    return read.model_copy(update=update)
-
-
-def set_up_logs(read: Settings, *, level: str) -> None:
-    """Send structured logs, and those of libraries, to stderr: text on a terminal, else JSON."""
-    text = read.log_format == "text" or (read.log_format == "auto" and sys.stderr.isatty())
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.ExtraAdder(allow=()),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    # Never the values of local variables: a DSN with its password is among them.
-    plain = structlog.dev.plain_traceback
-    render: list[Any] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
-        if text
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    )
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
-        )
-    )
-    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
-    # Procrastinate tells every start and end of a job, which the worker tells better.
-    logging.getLogger("procrastinate").setLevel(logging.ERROR)
-    # A client's malformed HTTP is answered with 400 and is no error of ours.
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -172,13 +134,28 @@ async def beside(main: Coroutine[Any, Any, None], *sides: Coroutine[Any, Any, No
     await together(all_of_it())
 
 
+async def serve(name: str, read: Settings, database: Database, *services: Service) -> None:
+    """Run services side by side until a signal; the log tells the end under the command's name."""
+    stop = stop_on_signals()
+    await together(*(service(read, database, stop) for service in services))
+    ended = f"{name}.stopped"
+    log.info(ended)
+
+
 async def serve_api(
-    read: Settings, database: Database, stop: asyncio.Event, ready: Callable[[str], None]
+    read: Settings,
+    database: Database,
+    stop: asyncio.Event,
+    ready: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Open what the API needs and serve until ``stop`` is set."""
+    """Open what the API needs and serve until ``stop`` is set; ``ready`` hears its URL."""
     from mediaq import events
     from mediaq.api import app
     from mediaq.api.context import Context
+
+    def told(url: str) -> None:
+        log.info("api.ready", url=url, database=database.address, source=database.source)
+        ready(url)
 
     async with (
         db.pool(
@@ -187,14 +164,21 @@ async def serve_api(
         events.bells(database) as bells,
     ):
         await app.serve(
-            Context(pool, bells), host=read.host, port=read.port, stop=stop, ready=ready
+            Context(pool, bells, read.max_streams),
+            host=read.host,
+            port=read.port,
+            stop=stop,
+            ready=told,
         )
 
 
 async def serve_worker(
-    read: Settings, database: Database, stop: asyncio.Event, ready: Callable[[Worker], None]
+    read: Settings,
+    database: Database,
+    stop: asyncio.Event,
+    ready: Callable[[Worker], None] = lambda _: None,
 ) -> None:
-    """Open what a worker needs and run jobs until ``stop`` is set."""
+    """Open what a worker needs and run jobs until ``stop`` is set; ``ready`` hears the worker."""
     from mediaq import delivery, queue, recovery, retention
     from mediaq.media import local
     from mediaq.removal import REMOVE_FILES, Removal
@@ -220,6 +204,14 @@ async def serve_worker(
             delivery.DELIVER: delivery.Delivery(read, pool, signers).deliver,
             REMOVE_FILES: removal.remove_files,
         }
+        log.info(
+            "worker.ready",
+            queues=read.queues or "all",
+            concurrency=read.concurrency,
+            database=database.address,
+            source=database.source,
+            storage=str(read.storage),
+        )
         ready(worker)
         await beside(
             queue.serve(

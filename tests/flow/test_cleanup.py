@@ -13,7 +13,7 @@ import pytest
 from mediaq import db, retention
 from mediaq.retention import Keep, Removed
 from mediaq.settings import Database
-from tests.conftest import Insert
+from tests.conftest import Insert, until
 from tests.flow.test_cli import environment as environment  # noqa: PLC0414 - a fixture
 from tests.flow.test_cli import run
 from tests.flow.test_state import STATES, bring
@@ -190,7 +190,7 @@ async def test_a_worker_cleans_now_and_then(
         await bring(pool, insert, status)
     kept = Keep(requests=timedelta(0), events=DAY, jobs=DAY, workers=DAY)
     cleaning = asyncio.create_task(retention.keep_clean(pool, kept))
-    while await pool.fetchval("SELECT count(*) FROM media_analysis_requests") > 1:  # noqa: ASYNC110 - rows tell it
-        await asyncio.sleep(0.01)
+    requests = "media_analysis_requests"
+    await until(pool, f"SELECT count(*) = 1 FROM {requests}", requests)  # noqa: S608 - a name
     cleaning.cancel()
     assert await pool.fetchval("SELECT status FROM media_analysis_requests") == "pending"

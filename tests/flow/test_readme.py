@@ -123,7 +123,7 @@ async def test_the_readmes_calls_answer(
         "MEDIAQ_PORT": "0",
     }
     calls = [shlex.split(line) for line in CONSOLE if line.startswith("curl")]
-    assert len(calls) == 4
+    assert len(calls) == 5
     async with serving(environment, "up", "api.ready", "worker.ready") as told:
         address = told["api.ready"]["url"].removeprefix("http://")
         async with aiohttp.ClientSession() as client:
@@ -131,6 +131,9 @@ async def test_the_readmes_calls_answer(
                 method, url, data, headers = curl(call)
                 url = f"http://{url.replace('localhost:8001', address)}"
                 async with client.request(method, url, data=data, headers=headers) as answer:
+                    if "-N" in call:
+                        assert answer.content_type == "text/event-stream"
+                        continue
                     assert answer.ok, await answer.text()
                     assert await answer.json()
 
@@ -145,7 +148,7 @@ def curl(words: list[str]) -> tuple[str, str, str | None, dict[str, str]]:
         elif word == "-H":
             name, _, value = next(rest).partition(": ")
             headers[name] = value
-        elif word != "-i":
+        elif word not in {"-i", "-N"}:
             url = word
     return ("GET" if data is None else "POST"), url, data, headers
 

@@ -50,7 +50,7 @@ def test_every_named_query_is_used() -> None:
 
 
 def test_the_triggers_of_the_flow_stand_in_one_file() -> None:
-    """Others start nothing: a check before a row, a write to a view, a bell for a queue's workers."""
+    """Others start nothing: a check before a row, a write to a view, a bell for workers."""
     made = {
         (file.name, table)
         for file in (ROOT / "schema").glob("*.sql")
