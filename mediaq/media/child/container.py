@@ -72,7 +72,8 @@ def _check(container: InputContainer, name: str) -> None:
 
 def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
     """Read the packets of a stream, with an empty one at the end."""
-    # Where streams turned up on the way, PyAV stumbles over them after the last packet.
+    # Where streams turned up on the way, PyAV stumbles over them after the last packet (its
+    # issue 692).
     with contextlib.suppress(IndexError):
         yield from container.demux(stream)
 
