@@ -303,6 +303,18 @@ class SheetSet(Value):
     notes: tuple[str, ...] = ()
 
 
+class Sandbox(Value):
+    """What a decoding child was kept from when it tried, and the version of Landlock, 0 for none.
+
+    ``files`` are all but its source and the libraries, ``processes`` is the start of another.
+    """
+
+    files: bool
+    network: bool
+    processes: bool
+    landlock: int
+
+
 class Stored(Value):
     """Bytes that a storage backend holds."""
 

@@ -138,6 +138,16 @@ class Settings(BaseSettings):
     decode_timeout: float = Field(
         default=900, gt=0, description="Longest run of one decoding child process, in seconds."
     )
+    max_duration: float = Field(
+        default=168 * 3600, gt=0, description="Longest film or recording, in seconds."
+    )
+    max_pixels: int = Field(
+        default=64 * 1024 * 1024, gt=0, description="Most pixels of one picture or frame."
+    )
+    max_frames: int = Field(default=10_000_000, gt=0, description="Most frames of one file.")
+    max_media_streams: int = Field(
+        default=200, gt=0, le=1000, description="Most streams (video, audio, …) of one file."
+    )
     webhook_secret: SecretStr | None = Field(
         default=None,
         description="Secrets that sign webhooks, separated by spaces; default: not signed.",

@@ -22,7 +22,7 @@ from mediaq import settings as environment
 from mediaq.cli import EXIT_FAILED, show, wiring
 from mediaq.errors import MediaqError
 from mediaq.listen import listen
-from mediaq.media import ffmpeg
+from mediaq.media import ffmpeg, local
 from mediaq.settings import Database, Settings
 from mediaq.storage.local import LocalStorage
 
@@ -54,6 +54,7 @@ def command(*, as_json: bool) -> int:
     read = environment.read()
     checks += _settings(read)
     checks.append(_ffmpeg(read))
+    checks.append(_sandbox(read))
     checks.append(_storage(read))
     try:
         with wiring.opened(quiet=True) as (_, database):
@@ -87,6 +88,20 @@ def _ffmpeg(read: Settings) -> Check:
     except MediaqError as error:
         return Check("ffmpeg", False, "none that can be run", error.message)
     return Check("ffmpeg", True, str(found.ffmpeg))
+
+
+def _sandbox(read: Settings) -> Check:
+    """Have a decoding child try what it must not be able to do."""
+    try:
+        held = wiring.run(local.media(read).sandbox())
+    except MediaqError as error:
+        return Check("sandbox", False, error.message, "see the message")
+    closed = {"files": held.files, "network": held.network, "processes": held.processes}
+    kept = ", ".join(name for name, shut in closed.items() if shut) or "nothing"
+    left = ", ".join(name for name, shut in closed.items() if not shut)
+    landlock = f" (Landlock {held.landlock})" if held.landlock else ""
+    needs = f", but not from {left}: Linux 5.13 or newer with Landlock and seccomp does that"
+    return Check("sandbox", True, f"decoders are kept from {kept}{landlock}{needs if left else ''}")
 
 
 def _storage(read: Settings) -> Check:

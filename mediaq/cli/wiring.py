@@ -180,8 +180,7 @@ async def serve_worker(
 ) -> None:
     """Open what a worker needs and run jobs until ``stop`` is set; ``ready`` hears the worker."""
     from mediaq import delivery, queue, recovery, retention
-    from mediaq.media import hub
-    from mediaq.media.local import LocalMedia
+    from mediaq.media import hub, local
     from mediaq.media.resident import Residents
     from mediaq.removal import REMOVE_FILES, Removal
     from mediaq.storage.local import LocalStorage
@@ -204,7 +203,7 @@ async def serve_worker(
         ) as pool,
     ):
         me = await recovery.register(pool)
-        media = LocalMedia(read.decode_timeout, residents, models)
+        media = local.media(read, residents, models)
         worker = Worker(read, pool, storage, media, me)
         keeper = recovery.Keeper(pool, me, read.heartbeat, read.stalled_after)
         removal = Removal(pool, storage)

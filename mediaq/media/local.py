@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -11,14 +13,14 @@ from pydantic import BaseModel, ValidationError
 from mediaq.errors import Rejected
 from mediaq.media import process
 from mediaq.media.caption import facts
+from mediaq.media.child.extent import Extent
 from mediaq.media.resident import RESIDENT, Residents
-from mediaq.model import Kind, Probe, SheetSet
+from mediaq.model import Kind, Probe, Sandbox, SheetSet
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mediaq.kit import Progress
     from mediaq.model import Options
+    from mediaq.settings import Settings
 
 V = TypeVar("V", bound=BaseModel)
 
@@ -34,6 +36,7 @@ class LocalMedia:
     seconds: float = 600.0
     residents: Residents = field(default_factory=Residents)
     models: Mapping[str, str] = field(default_factory=dict)
+    extent: Extent = field(default_factory=Extent)
 
     async def ask(
         self,
@@ -51,7 +54,7 @@ class LocalMedia:
         ``at_least`` are seconds that a long file may take, whatever the limit is.
         Raises :class:`Rejected` when the child refuses the input or gives no sound answer.
         """
-        job = {"work": work, **arguments}
+        job = {"work": work, "extent": asdict(self.extent), **arguments}
         seconds = max(self.seconds, at_least)
         if work in RESIDENT:
             job["model"] = self.models.get(work)
@@ -73,6 +76,10 @@ class LocalMedia:
     async def probe(self, source: Path) -> Probe:
         """Read what the file says of itself; :class:`Rejected` when it is no media file."""
         return await self.ask("probe", source, Probe, title=source.name)
+
+    async def sandbox(self) -> Sandbox:
+        """Have a child try what its sandbox must forbid."""
+        return await self.ask("trial", Path(os.devnull), Sandbox, title="the sandbox")
 
     async def contact_sheets(
         self,
@@ -105,3 +112,18 @@ class LocalMedia:
                 "rows": options.rows,
             },
         )
+
+
+def media(
+    settings: Settings,
+    residents: Residents | None = None,
+    models: Mapping[str, str] | None = None,
+) -> LocalMedia:
+    """Make the tools with the limits that the settings name."""
+    extent = Extent(
+        duration=settings.max_duration,
+        pixels=settings.max_pixels,
+        frames=settings.max_frames,
+        streams=settings.max_media_streams,
+    )
+    return LocalMedia(settings.decode_timeout, residents or Residents(), models or {}, extent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mediaq.errors import Rejected, Unavailable
+from mediaq.media.trouble import trouble
 
 Tell = Callable[[float, str], Awaitable[None]]
 
@@ -28,14 +30,14 @@ BOOT = (
     "from mediaq.media.child.entry import main\n"
     "main(job)\n"
 )
-LIMITS: Mapping[str, int] = {"AS": 3 * 1024**3, "NOFILE": 64}
+GIB = 1024**3
+LIMITS: Mapping[str, int] = {"AS": 3 * GIB, "FSIZE": 4 * GIB, "NOFILE": 64}
+"""Limits of the kernel on a child, by their names without ``RLIMIT_``; CPU follows the time."""
 LINE_LIMIT = 16 * 1024 * 1024
 LOG_LINES = 10
 # What a child may take to end after it closed its pipe or talked nonsense.
 LAST_SECONDS = 0.5
 LOG_LINE = 300
-# Sent from outside, not raised by what the child decodes.
-FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 
 async def run(
@@ -89,13 +91,15 @@ class Child:
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
-                await _send(self._process, job, name, source)
+                limits = {"CPU": math.ceil(seconds * (os.cpu_count() or 1)), **LIMITS}
+                await _send(self._process, {"limits": limits, **job}, name, source)
                 answer = await _listen(self._process, tell)
                 code = None if answer else await _exit_code(self._process, self._reading)
         except TimeoutError:
             if not limit.expired():
                 raise
-            msg = f"{name} took longer than {seconds:g} s to decode"
+            said = f"{name} took longer than {seconds:g} s to decode"
+            msg = f"{said}, the limit (MEDIAQ_DECODE_TIMEOUT)"
             raise Rejected(msg, limit_seconds=seconds, ffmpeg=list(self._log)) from None
         result = answer.get("result")
         if isinstance(result, dict):
@@ -108,7 +112,7 @@ class Child:
             self.sound = True
             details = answer.get("details", {})
             raise Rejected(answer["refused"], ffmpeg=list(self._log), **details)
-        raise _trouble(name, code, self._log)
+        raise trouble(name, code, self._log)
 
     @property
     def ended(self) -> bool:
@@ -170,7 +174,6 @@ async def _send(
     whole = {
         "parent": os.getpid(),
         "import": _import_path(),
-        "limits": dict(LIMITS),
         "name": name,
         "source": str(source),
         **job,
@@ -183,7 +186,9 @@ async def _send(
 
 def _import_path() -> list[str]:
     root = str(Path(__file__).resolve().parents[2])
-    return [*(entry for entry in sys.path if Path(entry).is_absolute() and entry != root), root]
+    # With `python -m` the working folder is on the path: what lies there is not ours.
+    left_out = {root, str(Path.cwd())}
+    return [*(e for e in sys.path if Path(e).is_absolute() and e not in left_out), root]
 
 
 async def _listen(child: asyncio.subprocess.Process, tell: Tell | None) -> dict[str, Any]:
@@ -225,25 +230,3 @@ async def _drain(child: asyncio.subprocess.Process) -> None:
     assert child.stdout is not None  # noqa: S101 - it was asked for
     while await child.stdout.read(LINE_LIMIT):
         pass
-
-
-def _trouble(name: str, code: int | None, log: deque[str]) -> Rejected | Unavailable:
-    if code is not None and code < 0:
-        number = -code
-        if number in FROM_OUTSIDE:
-            msg = f"the process decoding {name} was killed from outside"
-            return Unavailable(msg, signal=signal.Signals(number).name)
-        try:
-            crash = signal.Signals(number).name
-        except ValueError:
-            crash = f"signal {number}"
-        msg = f"{name} made the decoder crash ({crash})"
-        return Rejected(msg, signal=crash, ffmpeg=list(log))
-    # Python says last what ended it; that is a fault of ours or of a library, not of the input.
-    said = log[-1] if log and re.match(r"\w+(\.\w+)*(Error|Exception)\b", log[-1]) else ""
-    msg = (
-        f"the decoder itself failed on {name}: {said}"
-        if said
-        else f"the decoder gave no answer about {name}"
-    )
-    return Rejected(msg, exit_code=code, ffmpeg=list(log))

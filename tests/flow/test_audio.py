@@ -173,7 +173,7 @@ async def test_a_film_is_heard_too(
     detail = await read(pool, event.request_id)
     assert "yellow wood" in of_type(detail, "transcription").content
     assert {file.file_type for file in detail.files} == {
-        *("contact_sheet", "frame", "thumbnail", "transcription")
+        *("contact_sheet", "frame", "preview", "thumbnail", "transcription")
     }
 
 

@@ -278,6 +278,7 @@ async def test_doctor_checks_and_never_shows_a_secret(
     checks = {check["name"]: check for check in json.loads(done.out)}
     assert done.code == 0, done.out
     assert checks["address"]["seen"] == f"{database.address}, from DATABASE_URL"
+    assert checks["sandbox"]["seen"].startswith("decoders are kept from ")
     assert {"ffmpeg", "storage", "schema", "LISTEN/NOTIFY"} <= checks.keys()
     password = database.dsn.get_secret_value().split(":")[2].split("@")[0]
     shown = await run(environment, "doctor")

@@ -120,15 +120,18 @@ async def test_a_disk_that_is_full_while_decoding_is_tried_again(
     video: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A limit on the size of files stands for the disk: writing fails in the child alike."""
-    monkeypatch.setattr(process, "LIMITS", {**process.LIMITS, "FSIZE": 2000})
+    """Writing a picture fails in the child as it does on a full disk."""
+    full = "def save(*_): raise OSError(28, 'full')\npicture.save = save\nmain(job)"
+    boot = process.BOOT.replace("main(job)", f"from mediaq.media.child import picture\n{full}")
+    start = process._start
+    monkeypatch.setattr(process, "_start", lambda _: start(boot))
     async with working(settings.model_copy(update={"max_attempts": 2}), database):
         request_id = await insert(media_path=str(video))
         await ended(request_id)
     detail = await read(pool, request_id)
     assert (detail.attempt, detail.error_details["class"]) == (2, "Unavailable")
     assert detail.error_message is not None
-    assert detail.error_message.startswith("sample.mp4 could not be decoded here: File too large")
+    assert detail.error_message.startswith("sample.mp4 could not be decoded here: No space left")
     assert "Traceback" not in str(detail.error_details)
 
 
@@ -220,7 +223,7 @@ def _quick_poll(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def troubled(monkeypatch: pytest.MonkeyPatch) -> Troubled:
     media = Troubled()
-    monkeypatch.setattr("mediaq.media.local.LocalMedia", lambda *_: media)
+    monkeypatch.setattr("mediaq.media.local.media", lambda *_: media)
     return media
 
 

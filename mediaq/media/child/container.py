@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import av
 import av.error
 from av.stream import Disposition
 
+from mediaq.media.child import extent
 from mediaq.media.child.refusal import Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from av.container import InputContainer
+    from av.packet import Packet
     from av.stream import Stream
     from av.video.stream import VideoStream
 
-MAX_PIXELS = 64 * 1024 * 1024
-MAX_STREAMS = 200
+MICROSECONDS = 1_000_000
 
 # Demuxers that read one file and decode what stands in it. Playlists (hls, dash, concat, sdp),
 # picture sequences (image2) and devices are left out: they open what the file tells them to.
@@ -37,14 +41,16 @@ def open_media(path: str, name: str) -> InputContainer:
 
     The ``file:`` prefix keeps leading dashes, colons and ``%03d`` in a name from meaning anything.
     """
+    most = extent.current()
     options = {
         "protocol_whitelist": "file",
         "format_whitelist": DEMUXERS,
-        "max_streams": str(MAX_STREAMS),
-        "max_pixels": str(MAX_PIXELS),
+        # One more than is allowed, so that it shows.
+        "max_streams": str(most.streams + 1),
+        "max_pixels": str(most.pixels),
     }
     try:
-        return av.open(f"file:{path}", options=options, metadata_errors="replace")
+        container = av.open(f"file:{path}", options=options, metadata_errors="replace")
     except av.error.ArgumentError:
         # The answer to a format outside the whitelist.
         msg = f"{name} is not a media file that can be read: its format is not accepted"
@@ -52,6 +58,28 @@ def open_media(path: str, name: str) -> InputContainer:
     except (av.error.FFmpegError, OSError) as error:
         msg = f"{name} is not a media file that can be read: {reason(error)}"
         raise Refusal(msg) from None
+    _check(container, name)
+    return container
+
+
+def _check(container: InputContainer, name: str) -> None:
+    """Refuse what is more than the limits allow, as far as the container says so."""
+    most = extent.current()
+    why = most.too_many_streams(len(container.streams))
+    why = why or most.too_long((container.duration or 0) / MICROSECONDS)
+    # Of sound, mp4 counts every sample.
+    why = why or most.too_many_frames(max((s.frames for s in container.streams.video), default=0))
+    if why:
+        msg = f"{name} {why}"
+        raise Refusal(msg)
+
+
+def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """Read the packets of a stream, with an empty one at the end."""
+    # Where streams turned up on the way, PyAV stumbles over them after the last packet (its
+    # issue 692).
+    with contextlib.suppress(IndexError):
+        yield from container.demux(stream)
 
 
 def reason(error: Exception) -> str:
@@ -64,34 +92,53 @@ def is_picture(stream: Stream) -> bool:
     return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
 
 
+def readable_films(container: InputContainer) -> list[VideoStream]:
+    """Give the streams that hold a film, cover pictures left out, and that can be decoded."""
+    # Without a decoder for it, PyAV gives a stream no codec context, whatever its types say.
+    return [
+        stream
+        for stream in container.streams.video
+        if not is_picture(stream) and getattr(stream.codec_context, "width", 0) > 0
+    ]
+
+
 def film_stream(container: InputContainer, name: str) -> VideoStream:
     """Choose the stream to show: one that moves, the default one, the largest; never a cover."""
-    films = [s for s in container.streams.video if not is_picture(s)]
-    if not films:
-        kinds = sorted({stream.type or "unknown" for stream in container.streams})
-        has = f"only {', '.join(kinds)}" if kinds else "no streams at all"
-        msg = f"{name} has no video stream, {has}"
-        raise Refusal(msg)
-    # Without a decoder for it, PyAV gives a stream no codec context, whatever its types say.
-    readable = [s for s in films if getattr(s.codec_context, "width", 0) > 0]
+    readable = readable_films(container)
     if not readable:
-        msg = f"{name} holds video that cannot be decoded: its codec or its size is unknown"
-        raise Refusal(msg)
+        raise no_film(container, name)
     film = max(readable, key=_preference)
     check_pixels(film, name)
     return film
 
 
+def no_film(container: InputContainer, name: str) -> Refusal:
+    """Say why there is no film to show."""
+    if any(not is_picture(stream) for stream in container.streams.video):
+        # libav forgets the size of pictures that are larger than it was allowed.
+        return Refusal(
+            f"{name} holds video that cannot be decoded: its codec or its size is unknown, or its"
+            f" pictures have more than {extent.current().megapixels} megapixels, the limit"
+            " (MEDIAQ_MAX_PIXELS)"
+        )
+    kinds = sorted(
+        {
+            "pictures" if is_picture(stream) else stream.type or "unknown"
+            for stream in container.streams
+        }
+    )
+    has = f"only {', '.join(kinds)}" if kinds else "no streams at all"
+    return Refusal(f"{name} has no video stream, {has}")
+
+
 def check_pixels(film: VideoStream, name: str) -> None:
     """Refuse a picture size that would need too much memory to decode."""
-    width, height = film.codec_context.width, film.codec_context.height
-    if width * height > MAX_PIXELS:
-        msg = (
-            f"{name} has pictures of {width} x {height} pixels;"
-            f" {MAX_PIXELS // 1_000_000} megapixels is the limit"
-        )
+    most = extent.current()
+    why = most.too_large(film.codec_context.width, film.codec_context.height)
+    if why:
+        msg = f"{name} {why}"
         raise Refusal(msg)
-    film.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    film.codec_context.options = {"max_pixels": str(most.pixels)}
 
 
 def _preference(stream: VideoStream) -> tuple[bool, bool, int, int]:

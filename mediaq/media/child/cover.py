@@ -10,7 +10,8 @@ from typing import Any
 import av.error
 from PIL import Image, ImageOps
 
-from mediaq.media.child.container import MAX_PIXELS, is_picture, open_media
+from mediaq.media.child import extent
+from mediaq.media.child.container import is_picture, open_media, packets_of
 
 SIDE = 640
 QUALITY = 88
@@ -28,7 +29,7 @@ def cover(job: dict[str, Any], _tell: object) -> dict[str, Any]:
         if not covers:
             return {"picture": None}
         try:
-            packet = next(packet for packet in container.demux(covers[0]) if packet.size)
+            packet = next(packet for packet in packets_of(container, covers[0]) if packet.size)
         except (StopIteration, av.error.FFmpegError, OSError):
             return {"picture": None, "note": "its cover picture is empty"}
         try:
@@ -44,7 +45,7 @@ def _picture(content: bytes) -> Image.Image:
     with warnings.catch_warnings():
         # Pillow only warns of a picture that is too large, and refuses twice that.
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+        Image.MAX_IMAGE_PIXELS = extent.current().pixels
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             opened.draft("RGB", (SIDE, SIDE))
             upright = ImageOps.exif_transpose(opened)

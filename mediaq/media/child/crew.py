@@ -112,7 +112,12 @@ class Crew:
         else:
             stamp = slot.stamp if frame.pts is None else frame.pts
             seconds = decoder.film.seconds(stamp)
-        take = Take(slot, stamp, max(0.0, seconds), self._develop(frame, slot))
+        try:
+            shot = self._develop(frame, slot)
+        except av.error.FFmpegError:
+            # A frame that the scaler cannot take is as good as one that cannot be decoded.
+            return
+        take = Take(slot, stamp, max(0.0, seconds), shot)
         with self._lock:
             self._takes.append(take)
             # Told under the lock: progress must not run backwards.

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import av.error
 
+from mediaq.media.child.container import packets_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -42,7 +44,7 @@ class Decoder:
         self._begin()
 
     def _begin(self) -> None:
-        self._packets: Iterator[Packet[VideoStream]] = self.film.container.demux(self.stream)
+        self._packets: Iterator[Packet[VideoStream]] = packets_of(self.film.container, self.stream)
         self._window: deque[Packet[VideoStream]] = deque()
         self._ahead: Packet[VideoStream] | None = None
         self._inside: set[int] = set()

@@ -1,13 +1,13 @@
-"""The child's first lines: arm its own limits, read one job, answer in JSON lines."""
+"""The child's first lines: give up what it does not need, do one job, answer in JSON lines."""
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import importlib
 import json
 import os
 import queue
-import resource
 import signal
 import sys
 import threading
@@ -18,6 +18,7 @@ import av
 import av.error
 import av.logging
 
+from mediaq.media.child import extent, sandbox
 from mediaq.media.child.refusal import Refusal
 
 PR_SET_PDEATHSIG = 1
@@ -34,6 +35,7 @@ WORKS = {
     "transcription": "dictation",
     "storyboard": "storyboard",
     "scenes": "scenes",
+    "trial": "trial",
 }
 """What a child can do, each with the module beside this one whose function of that name does it.
 
@@ -78,13 +80,19 @@ def _read_to_end(lines: queue.SimpleQueue[bytes]) -> None:
     os._exit(1)
 
 
-def set_limits(limits: dict[str, int]) -> None:
-    """Lower resource limits by their names without ``RLIMIT_``; a core file is never written."""
-    for name, value in {"CORE": 0, **limits}.items():
-        which = getattr(resource, f"RLIMIT_{name}")
-        _, hard = resource.getrlimit(which)
-        ceiling = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(which, (ceiling, ceiling))
+def enter(job: dict[str, Any]) -> queue.SimpleQueue[bytes]:
+    """Put the limits of ``job`` in force, confine this process and tie its life to its parent's.
+
+    Gives what the parent says until then. ``readable`` of a job names what it needs beside its
+    source, such as a model's files.
+    """
+    extent.put_in_force(job.get("extent", {}))
+    sandbox.confine(
+        job["limits"],
+        readable=[job["source"], *job.get("readable", ())],
+        writable=[job["into"]] if "into" in job else [],
+    )
+    return die_with_parent(job["parent"])
 
 
 def main(job: dict[str, Any]) -> None:
@@ -92,8 +100,7 @@ def main(job: dict[str, Any]) -> None:
     # What nobody foresaw is told in one line: a traceback would show paths of this machine.
     sys.tracebacklimit = 0
     answers = Answers()
-    lines = die_with_parent(job["parent"])
-    set_limits(job["limits"])
+    lines = enter(job)
     # libav's own callback writes to standard error without Python, so its lines survive a crash.
     av.logging.restore_default_callback()
     av.logging.set_libav_level(av.logging.ERROR)
@@ -111,6 +118,11 @@ def _answer(job: dict[str, Any], answers: Answers) -> None:
     except Refusal as refusal:
         answers.send(refused=refusal.message, details=refusal.details)
     except OSError as trouble:
+        if trouble.errno == errno.EFBIG:
+            most = job["limits"]["FSIZE"] // 1024**3
+            msg = f"{job['name']} would make a file larger than {most} GiB, the limit"
+            answers.send(refused=msg)
+            os._exit(0)
         # Of this machine, such as a full disk; what libav says of the input is refused elsewhere.
         if isinstance(trouble, av.error.FFmpegError) or trouble.errno is None:
             raise

@@ -11,7 +11,9 @@ import av.error
 from av.codec import CodecContext
 from av.video.codeccontext import VideoCodecContext
 
-from mediaq.media.child.container import MAX_PIXELS, film_stream, open_media
+from mediaq.media.child import extent
+from mediaq.media.child.container import film_stream, open_media, packets_of
+from mediaq.media.child.refusal import Refusal
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -144,20 +146,23 @@ def _context(stream: VideoStream) -> VideoCodecContext:
     except av.error.FFmpegError:
         return stream.codec_context
     assert isinstance(context, VideoCodecContext)  # noqa: S101 - as its codec's name says
-    context.options = {"max_pixels": str(MAX_PIXELS)}
+    context.options = {"max_pixels": str(extent.current().pixels)}
     return context
 
 
 def list_frames(path: str, name: str) -> Listing:
     """Read all packets of the film, in a container of its own."""
-    film = Film(path, name)
+    film, most = Film(path, name), extent.current()
     packets: list[tuple[int | None, bool]] = []
     lasting: dict[int | None, int] = {}
     with contextlib.suppress(av.error.FFmpegError, OSError):
-        for packet in film.container.demux(film.stream):
+        for packet in packets_of(film.container, film.stream):
             if packet.size and not packet.is_discard:
                 stamp = packet.pts if packet.pts is not None else packet.dts
                 packets.append((stamp, packet.is_keyframe))
+                if why := most.too_many_frames(len(packets)):
+                    msg = f"{name} {why}"
+                    raise Refusal(msg)
                 lasting[stamp] = packet.duration or 0
     film.close()
     counted = not film.seekable and any(stamp is None for stamp, _ in packets)

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import av.error
 
-from mediaq.media.child.container import film_stream, is_picture, open_media
+from mediaq.media.child.container import (
+    film_stream,
+    is_picture,
+    no_film,
+    open_media,
+    readable_films,
+)
 from mediaq.media.child.orientation import displayed_size, upright
 from mediaq.media.child.refusal import Refusal
 
@@ -38,10 +44,11 @@ def probe(job: dict[str, Any], _tell: object) -> dict[str, Any]:
         if not container.streams:
             msg = f"{name} is not a media file that can be read: no streams in it"
             raise Refusal(msg)
-        try:
-            film: VideoStream | None = film_stream(container, name)
-        except Refusal:
-            film = None
+        film: VideoStream | None = None
+        if readable_films(container):
+            film = film_stream(container, name)
+        elif container.streams.video and not container.streams.audio:
+            raise no_film(container, name)
         streams = [_stream(stream) for stream in container.streams]
         duration = _positive(container.duration, 1 / MICROSECONDS)
         if duration is None:
@@ -125,7 +132,7 @@ def _audio(stream: AudioStream) -> dict[str, Any]:
 
 def _rotation(container: InputContainer, film: VideoStream) -> int:
     """Read the display matrix from the first picture; PyAV shows it nowhere else."""
-    with contextlib.suppress(av.error.FFmpegError, OSError, StopIteration):
+    with contextlib.suppress(av.error.FFmpegError, OSError, StopIteration, IndexError):
         return upright(next(container.decode(film))).degrees
     return 0
 

@@ -113,7 +113,8 @@ class Reader:
         while errors < MOST_ERRORS:
             try:
                 packet = next(packets, None)
-            except av.error.EOFError:
+            except (av.error.EOFError, IndexError):
+                # The latter where streams turned up on the way, see container.packets_of.
                 return
             except (av.error.FFmpegError, OSError):
                 errors += 1

@@ -113,7 +113,8 @@ class Sound:
 
     def _frames(self) -> Iterator[AudioFrame]:
         first = True
-        with contextlib.suppress(av.error.FFmpegError, OSError):
+        # The last one where streams turned up on the way, see container.packets_of.
+        with contextlib.suppress(av.error.FFmpegError, OSError, IndexError):
             for packet in self.container.demux(self.stream):
                 try:
                     frames = packet.decode()
