@@ -77,10 +77,13 @@ async def done_steps(connection: db.Executor, request_id: UUID) -> frozenset[str
     )
 
 
-async def done_results(connection: db.Executor, request_id: UUID) -> dict[ResultType, Any]:
-    """Read the typed content of internal results that earlier attempts recorded."""
+async def done_results(
+    connection: db.Executor, request_id: UUID
+) -> tuple[dict[ResultType, Any], dict[ResultType, str]]:
+    """Read the typed content of internal results that earlier attempts recorded, and the texts."""
     rows = await connection.fetch(db.queries()["done_results"], request_id)
-    return {row["result_type"]: row["content_json"] for row in rows}
+    results = {row["result_type"]: row["content_json"] for row in rows}
+    return results, {row["result_type"]: row["content"] for row in rows}
 
 
 async def record_step(

@@ -166,7 +166,9 @@ class Worker:
         # A first attempt finds nothing: two questions less for the common case.
         again = request.attempt > 1
         done = await store.done_steps(self.pool, request.request_id) if again else frozenset()
-        results = await store.done_results(self.pool, request.request_id) if again else {}
+        results, texts = (
+            await store.done_results(self.pool, request.request_id) if again else ({}, {})
+        )
         if request.media_type != "auto":
             branch, want = self.branch_of(request.media_type), request.options.want
             missing = pipeline.not_made(branch, want)
@@ -206,7 +208,7 @@ class Worker:
             found = kind.media_type if request.media_type == "auto" else None
             await pipeline.run(
                 self.branch_of(kind.media_type),
-                Work(request, path, title, kind, results),
+                Work(request, path, title, kind, results, texts),
                 Kit(self.media, self.storage, workspace, progress),
                 done=done,
                 record=record,

@@ -13,7 +13,7 @@ from mediaq.api.context import Context
 from mediaq.api.problems import Problem
 from mediaq.model import LAST, TERMINAL, MediaType, NewRequest
 
-NOT_YET: frozenset[MediaType] = frozenset({"audio", "document"})
+NOT_YET: frozenset[MediaType] = frozenset({"audio"})
 
 
 async def video(request: web.Request) -> web.Response:

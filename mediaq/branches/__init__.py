@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from mediaq.branches import video
+from mediaq.branches import document, video
 from mediaq.errors import Rejected
 from mediaq.kit import Branch
 from mediaq.model import MediaType
 
-BRANCHES = (video.BRANCH,)
+BRANCHES = (video.BRANCH, document.BRANCH)
 
 
 def of(media_type: MediaType) -> Branch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from mediaq.errors import Rejected
 from mediaq.media import process
 from mediaq.media.caption import facts
+from mediaq.media.child.document.bounds import Bounds
 from mediaq.model import Kind, Probe, SheetSet
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class LocalMedia:
     """Implements :class:`mediaq.kit.Media`; ``seconds`` is the most one file may take."""
 
     seconds: float = 600.0
+    bounds: Bounds = field(default_factory=Bounds)
 
     async def ask(
         self,
@@ -42,7 +44,7 @@ class LocalMedia:
         Raises :class:`Rejected` when the child refuses the input or gives no sound answer.
         """
         told = await process.run(
-            {"work": work, **arguments},
+            {"work": work, "bounds": asdict(self.bounds), **arguments},
             name=title,
             source=source,
             seconds=self.seconds,

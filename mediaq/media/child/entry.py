@@ -26,8 +26,13 @@ Tell = Callable[[float, str], None]
 
 WORKS = {
     "contact_sheets": "contact",
+    "document_metadata": "document.metadata",
+    "document_text": "document.text",
     "kind": "kind",
+    "previews": "document.previews",
     "probe": "probe",
+    "summary": "language.summary",
+    "text_analysis": "language.analysis",
 }
 """What a child can do, each with the module beside this one whose function of that name does it.
 
