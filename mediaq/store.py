@@ -161,10 +161,9 @@ async def record_step(
             duration_ms,
             result.metadata,
         )
-    skipped = (made.skipped.code, made.skipped.why) if made.skipped else (None, None)
-    await connection.execute(
-        queries["insert_step"], request_id, step, request.attempt, duration_ms, *skipped
-    )
+    skip = (made.skipped.code, made.skipped.why) if made.skipped else (None, None)
+    values = (request_id, step, request.attempt, duration_ms, *skip)
+    await connection.execute(queries["insert_step"], *values)
 
 
 async def tell_progress(

@@ -20,7 +20,6 @@ from mediaq.errors import Unavailable
 from mediaq.settings import Database, Settings
 
 if TYPE_CHECKING:
-    from mediaq.media.child.document.bounds import Bounds
     from mediaq.worker import Worker
 
 T = TypeVar("T")
@@ -192,27 +191,12 @@ async def serve_api(
         )
 
 
-def bounds(read: Settings) -> Bounds:
-    """Take the bounds of documents from the settings."""
-    from mediaq.media.child.document.bounds import Bounds
-
-    return Bounds(
-        pages=read.max_pages,
-        previews=read.max_previews,
-        ocr_pages=read.max_ocr_pages,
-        pixels=read.max_picture_pixels,
-        expanded_bytes=read.max_expanded_bytes,
-        text_chars=read.max_text_chars,
-        page_seconds=read.page_timeout,
-    )
-
-
 async def serve_worker(
     read: Settings, database: Database, stop: asyncio.Event, ready: Callable[[Worker], None]
 ) -> None:
     """Open what a worker needs and run jobs until ``stop`` is set."""
     from mediaq import delivery, queue, recovery, retention
-    from mediaq.media.local import LocalMedia
+    from mediaq.media.local import LocalMedia, bounds
     from mediaq.removal import REMOVE_FILES, Removal
     from mediaq.storage.local import LocalStorage
     from mediaq.worker import ANALYSE, Worker
@@ -220,6 +204,7 @@ async def serve_worker(
     storage = LocalStorage(read.storage)
     storage.prepare()
     signers = delivery.signers(read)
+    media = LocalMedia(read.decode_timeout, bounds(read))
     async with db.pool(
         database,
         name="mediaq worker",
@@ -228,7 +213,7 @@ async def serve_worker(
         search_path=queue.SEARCH_PATH,
     ) as pool:
         me = await recovery.register(pool)
-        worker = Worker(read, pool, storage, LocalMedia(read.decode_timeout, bounds(read)), me)
+        worker = Worker(read, pool, storage, media, me)
         keeper = recovery.Keeper(pool, me, read.heartbeat, read.stalled_after)
         removal = Removal(pool, storage)
         tasks: dict[str, queue.Task] = {

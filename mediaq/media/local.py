@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from mediaq.kit import Progress
     from mediaq.model import Options
+    from mediaq.settings import Settings
 
 V = TypeVar("V", bound=BaseModel)
 
@@ -94,3 +95,16 @@ class LocalMedia:
                 "rows": options.rows,
             },
         )
+
+
+def bounds(read: Settings) -> Bounds:
+    """Take the bounds of documents from the settings."""
+    return Bounds(
+        pages=read.max_pages,
+        previews=read.max_previews,
+        ocr_pages=read.max_ocr_pages,
+        pixels=read.max_picture_pixels,
+        expanded_bytes=read.max_expanded_bytes,
+        text_chars=read.max_text_chars,
+        page_seconds=read.page_timeout,
+    )

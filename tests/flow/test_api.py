@@ -205,7 +205,7 @@ async def test_a_compressed_body_is_read(api: Client) -> None:
         assert response.status == 202, await response.text()
 
 
-@pytest.mark.parametrize("kind", ["audio", "document"])
+@pytest.mark.parametrize("kind", ["audio"])
 @pytest.mark.parametrize("form", ["route", "field"])
 async def test_what_is_not_analysed_yet_is_said(refusing: Client, kind: str, form: str) -> None:
     if form == "route":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pypdfium2
@@ -29,6 +30,8 @@ FACTS = {
     "Producer": "producer",
 }
 DATE = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:(Z)|([+-])(\d\d)'?(\d\d)?)?")
+NO_PAGES = re.compile(rb"/Kids\s*\[\s*\]")
+HEAD = 1024 * 1024
 # A page of more characters is no page that anyone reads.
 PAGE_CHARS = 1_000_000
 
@@ -44,7 +47,13 @@ def open_pdf(path: str, name: str) -> pypdfium2.PdfDocument:
         if getattr(error, "err_code", None) == raw.FPDF_ERR_SECURITY:
             msg = f"{name} is encrypted in a way that is not supported"
             raise Refusal(msg) from None
-        msg = f"{name} is not a PDF that can be read: it is damaged"
+        # pdfium calls that damaged too.
+        with Path(path).open("rb") as file:
+            head = file.read(HEAD)
+        if NO_PAGES.search(head):
+            msg = f"{name} is a PDF without pages"
+        else:
+            msg = f"{name} is not a PDF that can be read: it is damaged"
         raise Refusal(msg) from None
     if len(document) == 0:
         msg = f"{name} is a PDF without pages"
