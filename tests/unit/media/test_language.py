@@ -76,11 +76,8 @@ async def analysed(media: LocalMedia, folder: Path, text: str, told: str | None 
 async def test_figures_are_counted(media: LocalMedia, tmp_path: Path) -> None:
     found = await analysed(media, tmp_path, papers.PROSE)
     figures = found.reading
-    assert (figures.sentences, figures.words, figures.paragraphs) == (
-        8,
-        len(words(papers.PROSE)),
-        1,
-    )
+    assert (figures.sentences, figures.paragraphs) == (8, 1)
+    assert figures.words == len(words(papers.PROSE))
     assert figures.minutes == round(figures.words / 238, 1)
     assert figures.ease is not None
     assert figures.ease.formula == "Flesch 1948"
@@ -93,7 +90,7 @@ SAMPLES = {
     "en": papers.PROSE,
     "de": "Der Hafen wurde nach dem großen Sturm neu gebaut. Die Fischer kehren am Abend zurück.",
     "fr": "Le port a été reconstruit après la grande tempête. Les pêcheurs reviennent le soir.",
-    "es": "El puerto fue reconstruido después de la gran tormenta. Los pescadores vuelven de noche.",
+    "es": "El puerto fue reconstruido después de la gran tormenta. Los barcos vuelven de noche.",
     "ru": "Гавань была восстановлена после большого шторма. Рыбаки возвращаются вечером.",
     "ja": "港は大きな嵐の後に再建されました。漁師たちは夕方に戻ります。",
 }

@@ -44,14 +44,14 @@ def previews(job: dict[str, Any], tell: Callable[[float, str], None]) -> dict[st
 
         def do(number: int) -> dict[str, Any]:
             page = draw(number)
+            size = {"width": page.width, "height": page.height}
             path = into / f"page-{number + 1:04}.{SUFFIXES[kind]}"
             save(page if kind == "jpeg" else page.convert("RGB"), path, kind)
             # Sheets are laid out when all shapes are known; what they need is small by then.
+            page.thumbnail((width, width * 3), Image.Resampling.BILINEAR, reducing_gap=1.5)
             small = page.convert("RGB")
-            small.thumbnail((width, width * 3), Image.Resampling.BILINEAR, reducing_gap=2.0)
             (into / f"small-{number}").write_bytes(small.tobytes())
             spread = max(ImageStat.Stat(small.convert("L")).stddev)
-            size = {"width": page.width, "height": page.height}
             return {**size, "small": small.size, "spread": spread}
 
         return do

@@ -29,7 +29,6 @@ ABBREVIATIONS = frozenset(
         "al",
         "fig",
         "figs",
-        "no",
         "nos",
         "vol",
         "pp",
@@ -120,6 +119,8 @@ def _ends(text: str, sign: re.Match[str]) -> bool:
     before = text[max(0, sign.start() - 12) : sign.start()].rpartition(" ")[2].rpartition("\n")[2]
     word = before.lstrip("(\"'“„«[").lower()
     following = text[sign.end() : sign.end() + 3].strip()
+    if word == "no" and following[:1].isdigit():
+        return False
     if word in ABBREVIATIONS or (len(word) == 1 and word.isalpha()):
         return False
     if word.isdigit() and len(word) < 3:  # noqa: PLR2004 - the 3. of a date or a list
