@@ -225,7 +225,12 @@ def xlsx(path: Path) -> Path:
             "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{S}"><sheetData>{first}</sheetData>'
             "</worksheet>",
             "xl/worksheets/sheet2.xml": f'<worksheet xmlns="{S}"><sheetData><row r="1">'
-            '<c r="A1" t="str"><v>storm in May</v></c></row></sheetData></worksheet>',
+            '<c r="A1" t="str"><v>storm in May</v></c></row><row r="2"><c r="A2" s="1"><v>8535</v></c>'
+            '<c r="B2" s="2"><v>45418.25</v></c><c r="C2" s="3"><v>0.75</v></c>'
+            '<c r="D2"><v>0.30000000000000004</v></c></row></sheetData></worksheet>',
+            "xl/styles.xml": f'<styleSheet xmlns="{S}"><numFmts><numFmt numFmtId="164"'
+            ' formatCode="dd/mm/yyyy\\ hh:mm"/></numFmts><cellXfs><xf numFmtId="0"/>'
+            '<xf numFmtId="14"/><xf numFmtId="164"/><xf numFmtId="20"/></cellXfs></styleSheet>',
             "docProps/core.xml": core("Catch of the year", "Harbour office"),
         },
     )

@@ -165,7 +165,9 @@ def _recognise(
             recogniser = recogniser or Recogniser()
         except Missing as missing:
             extract.facts["missing"] = str(missing)
-            extract.notes.append(f"{len(scans)} pages are pictures and were not read: {missing}.")
+            extract.notes.append(
+                f"Pages that are pictures ({len(scans)}) were not read: {missing}."
+            )
             return
         part.text, part.confidence = recogniser.read(shown)
         part.method = "ocr"

@@ -6,6 +6,7 @@ import re
 
 from mediaq.media.child.document.archive import Archive
 from mediaq.media.child.document.bounds import Bounds
+from mediaq.media.child.document.cells import Formats
 from mediaq.media.child.document.extract import Extract, Part
 
 MAIN = "xl/workbook.xml"
@@ -23,6 +24,7 @@ def read_xlsx(path: str, name: str, bounds: Bounds) -> Extract:
         relations = archive.relations(MAIN)
         strings = next((t for k, t in relations.values() if k == "sharedStrings"), "")
         shared = _shared(archive, strings)
+        formats = Formats(archive)
         for number, (title, relation) in enumerate(_sheets(archive), start=1):
             if number > bounds.pages:
                 extract.notes.append(
@@ -30,7 +32,7 @@ def read_xlsx(path: str, name: str, bounds: Bounds) -> Extract:
                 )
                 break
             target = relations.get(relation, ("", ""))[1]
-            rows = _Rows(shared, bounds.text_chars)
+            rows = _Rows(shared, formats, bounds.text_chars)
             archive.read(target, start=rows.start, end=rows.end, letters=rows.letters)
             if rows.full:
                 extract.notes.append(f"Sheet {title!r} was cut at the limit of its length.")
@@ -80,10 +82,12 @@ def _shared(archive: Archive, part: str) -> list[str]:
 class _Rows:
     """The rows of one sheet while they stream by."""
 
-    def __init__(self, shared: list[str], most: int) -> None:
+    def __init__(self, shared: list[str], formats: Formats, most: int) -> None:
         self.rows: list[list[str]] = []
         self.full = False
         self._shared = shared
+        self._formats = formats
+        self._style = ""
         self._room = most
         self._cells = 0
         self._kind = ""
@@ -98,6 +102,7 @@ class _Rows:
             self.rows.append([])
         elif own == "c":
             self._kind = attributes.get("t", "")
+            self._style = attributes.get("s", "")
             place = REFERENCE.match(attributes.get("r", ""))
             known = len(self.rows[-1]) if self.rows else 0
             self._column = _column(place[1]) if place else known
@@ -128,7 +133,13 @@ class _Rows:
         if self._kind == "s":
             index = int(self._value) if self._value.isdigit() else -1
             return self._shared[index] if 0 <= index < len(self._shared) else ""
-        return TRUTH.get(self._value, self._value) if self._kind == "b" else self._value
+        if self._kind == "b":
+            return TRUTH.get(self._value, self._value)
+        return (
+            self._formats.shown(self._value, self._style)
+            if self._kind in {"", "n"}
+            else self._value
+        )
 
 
 def _column(letters: str) -> int:
