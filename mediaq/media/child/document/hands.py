@@ -10,7 +10,6 @@ import resource
 import select
 import signal
 import sys
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -47,7 +46,6 @@ class _Hand:
     process: int
     pipe: int
     pages: deque[int]
-    since: float
     said: bytes = b""
 
 
@@ -57,7 +55,8 @@ def each(
     """Do every page in processes of their own; ``begin`` opens the document in each.
 
     A page that takes longer than ``seconds``, needs too much memory or ends its process is noted as
-    failed, and the others are done all the same. ``tell`` hears how many are done.
+    failed, and the others are done all the same. ``tell`` hears how many are done. Where a sandbox
+    refuses new processes, the pages are done here: then a bad one ends the whole work.
     """
     waiting = deque(pages)
     done = Done()
@@ -69,8 +68,11 @@ def each(
         while waiting or hands:
             while waiting and len(hands) < most:
                 batch = [waiting.popleft() for _ in range(min(share, len(waiting)))]
-                hands.append(_hand(batch, begin))
-            for hand in _listen(hands, seconds):
+                try:
+                    hands.append(_hand(batch, begin, seconds))
+                except PermissionError:
+                    return _alone(pages, begin, tell)
+            for hand in _listen(hands):
                 hands.remove(hand)
                 waiting.extendleft(reversed(_end(hand, done, seconds)))
             if sum(why == late(seconds) for why in done.failed.values()) >= PATIENCE:
@@ -91,41 +93,79 @@ def late(seconds: float) -> str:
     return f"took longer than {seconds:g} s"
 
 
-def _hand(pages: Iterable[int], begin: Callable[[], Do]) -> _Hand:
+def _hand(pages: Iterable[int], begin: Callable[[], Do], seconds: float) -> _Hand:
     """Fork a process for ``pages``; here nothing of the document is opened."""
     reader, writer = os.pipe()
     sys.stderr.flush()
     parent = os.getpid()
-    process = os.fork()
+    try:
+        process = os.fork()
+    except OSError:
+        os.close(reader)
+        os.close(writer)
+        raise
     if process:
         os.close(writer)
-        os.set_blocking(reader, False)
-        return _Hand(process, reader, deque(pages), time.monotonic())
+        return _Hand(process, reader, deque(pages))
     status = 1
     try:
         os.close(reader)
         _die_with(parent)
         _lower_memory()
-        _work(pages, begin, writer)
+        # Left to the system, the alarm ends a process also in the middle of a library.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        _work(pages, begin, writer, seconds)
         status = 0
     finally:
         os._exit(status)
 
 
-def _work(pages: Iterable[int], begin: Callable[[], Do], writer: int) -> None:
+def _work(pages: Iterable[int], begin: Callable[[], Do], writer: int, seconds: float) -> None:
     """Answer each page in a line; a refusal of the page is an answer."""
-    do: Do | None = None
+    do = _begun(begin)
     for page in pages:
-        try:
-            do = do or begin()
-            line = {"page": page, "answer": do(page)}
-        except Refusal as refusal:
-            line = {"page": page, "failed": refusal.message}
-        except MemoryError:
-            line = {"page": page, "failed": "needs more memory than is allowed"}
-        data = json.dumps(line).encode() + b"\n"
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        data = json.dumps(_line(do, page)).encode() + b"\n"
         while data:
             data = data[os.write(writer, data) :]
+
+
+def _begun(begin: Callable[[], Do]) -> Do:
+    """Open the document with the first page, within that page's time."""
+    opened: list[Do] = []
+
+    def do(page: int) -> dict[str, Any]:
+        if not opened:
+            opened.append(begin())
+        return opened[0](page)
+
+    return do
+
+
+def _line(do: Do, page: int) -> dict[str, Any]:
+    try:
+        return {"page": page, "answer": do(page)}
+    except Refusal as refusal:
+        return {"page": page, "failed": refusal.message}
+    except MemoryError:
+        return {"page": page, "failed": "needs more memory than is allowed"}
+
+
+def _alone(pages: Sequence[int], begin: Callable[[], Do], tell: Callable[[int], None]) -> Done:
+    """Do every page in this process."""
+    done = Done()
+    do = _begun(begin)
+    for count, page in enumerate(pages, start=1):
+        _note(_line(do, page), done)
+        tell(count)
+    return done
+
+
+def _note(told: dict[str, Any], done: Done) -> None:
+    if "answer" in told:
+        done.pages[told["page"]] = told["answer"]
+    else:
+        done.failed[told["page"]] = told["failed"]
 
 
 def _die_with(parent: int) -> None:
@@ -141,12 +181,9 @@ def _lower_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
-def _listen(hands: list[_Hand], seconds: float) -> list[_Hand]:
-    """Wait until a hand says something or its page takes too long; give those that are over."""
-    now = time.monotonic()
-    patience = min((hand.since + seconds - now for hand in hands), default=0)
-    ready, _, _ = select.select([hand.pipe for hand in hands], [], [], max(0, min(patience, 1)))
-    now = time.monotonic()
+def _listen(hands: list[_Hand]) -> list[_Hand]:
+    """Wait a second at most until a hand says something; give those that have ended."""
+    ready, _, _ = select.select([hand.pipe for hand in hands], [], [], 1)
     over = []
     for hand in hands:
         if hand.pipe in ready:
@@ -154,8 +191,6 @@ def _listen(hands: list[_Hand], seconds: float) -> list[_Hand]:
             hand.said += block
             if not block:
                 over.append(hand)
-        elif now - hand.since > seconds:
-            over.append(hand)
     return over
 
 
@@ -164,35 +199,29 @@ def _read(hand: _Hand, done: Done) -> None:
     *lines, hand.said = hand.said.split(b"\n")
     for line in lines:
         told = json.loads(line)
-        page = told["page"]
-        hand.pages.remove(page)
-        hand.since = time.monotonic()
-        if "answer" in told:
-            done.pages[page] = told["answer"]
-        else:
-            done.failed[page] = told["failed"]
+        hand.pages.remove(told["page"])
+        _note(told, done)
 
 
 def _end(hand: _Hand, done: Done, seconds: float) -> list[int]:
     """Note the page at which a hand ended, and give those it did not come to."""
     _read(hand, done)
-    overdue = time.monotonic() - hand.since > seconds
-    status = _kill(hand)
+    os.close(hand.pipe)
+    status = os.waitpid(hand.process, 0)[1]
     if hand.pages:
         page = hand.pages.popleft()
-        if overdue:
+        ended_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        if ended_by == signal.SIGALRM:
             done.failed[page] = late(seconds)
-        elif os.WIFSIGNALED(status):
-            done.failed[page] = (
-                f"made the decoder crash ({signal.Signals(os.WTERMSIG(status)).name})"
-            )
+        elif ended_by:
+            done.failed[page] = f"made the decoder crash ({signal.Signals(ended_by).name})"
         else:
             done.failed[page] = "made the decoder fail"
     return list(hand.pages)
 
 
-def _kill(hand: _Hand) -> int:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(hand.process, signal.SIGKILL)
+def _kill(hand: _Hand) -> None:
+    """End a hand that is not needed any more; it ends with this process in any case."""
     os.close(hand.pipe)
-    return os.waitpid(hand.process, 0)[1]
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(hand.process, signal.SIGKILL)
