@@ -34,46 +34,14 @@ XML_PLAYLISTS = {
 XML_START = re.compile(r"<(?:\?xml|!DOCTYPE|!--|[A-Za-z_])", re.IGNORECASE)
 SKIPPED = re.compile(r"<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^>\[]*(?:\[.*?\]\s*)?>", re.DOTALL)
 ELEMENT = re.compile(r"<([A-Za-z_][\w.-]*:)?([A-Za-z_][\w.-]*)[\s/>]")
-HTML = frozenset(
-    [
-        "html",
-        "head",
-        "body",
-        "title",
-        "meta",
-        "div",
-        "p",
-        "table",
-        "h1",
-        "h2",
-        "h3",
-        "span",
-        "article",
-        "section",
-        "main",
-        "ul",
-        "ol",
-    ]
-)
+_HTML = "html head body title meta div p table h1 h2 h3 span article section main ul ol"
+HTML = frozenset(_HTML.split())
 HEADER = re.compile(r"([A-Za-z][A-Za-z0-9-]{1,40}):[ \t]")
-MAIL_HEADERS = frozenset(
-    [
-        "from",
-        "to",
-        "subject",
-        "date",
-        "received",
-        "return-path",
-        "message-id",
-        "mime-version",
-        "delivered-to",
-        "content-type",
-        "reply-to",
-        "cc",
-        "dkim-signature",
-        "x-mailer",
-    ]
+_MAIL_HEADERS = (
+    "from to subject date received return-path message-id mime-version delivered-to content- "
+    "type reply-to cc dkim-signature x-mailer"
 )
+MAIL_HEADERS = frozenset(_MAIL_HEADERS.split())
 MARKDOWN = (
     re.compile(r"^#{1,6} \S", re.MULTILINE),
     re.compile(r"^(```|~~~)", re.MULTILINE),

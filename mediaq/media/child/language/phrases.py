@@ -100,7 +100,7 @@ def names(sentences: list[str], language: str | None) -> list[dict[str, object]]
         taken = set()
         for found in CAPITALS.finditer(flat):
             parts = found[0].split()
-            if parts[0].lower() in stops:
+            while parts and (parts[0].lower() in stops or parts[0].islower()):
                 parts = parts[1:]
             if len(parts) > 1:
                 counts[" ".join(parts)] += 1

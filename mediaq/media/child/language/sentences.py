@@ -9,78 +9,18 @@ WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 # Where a sentence may end: its sign, quotes and brackets that close, then a blank or the end; in
 # Chinese and Japanese the sign is enough. An empty line ends one in any case.
 END = re.compile(r"[.!?…]+[\"'”\u2019»)\]]*(?=\s|$)|[。\uff01\uff1f]+[」』”]*|\n[ \t]*\n")
-ABBREVIATIONS = frozenset(
-    [
-        "mr",
-        "mrs",
-        "ms",
-        "dr",
-        "prof",
-        "sr",
-        "jr",
-        "st",
-        "vs",
-        "etc",
-        "e.g",
-        "i.e",
-        "eg",
-        "ie",
-        "cf",
-        "al",
-        "fig",
-        "figs",
-        "nos",
-        "vol",
-        "pp",
-        "p",
-        "ed",
-        "eds",
-        "inc",
-        "ltd",
-        "co",
-        "corp",
-        "dept",
-        "approx",
-        "est",
-        "jan",
-        "feb",
-        "mar",
-        "apr",
-        "jun",
-        "jul",
-        "aug",
-        "sep",
-        "sept",
-        "oct",
-        "nov",
-        "dec",
-        "bzw",
-        "ca",
-        "usw",
-        "d.h",
-        "z.b",
-        "u.a",
-        "s",
-        "nr",
-        "abs",
-        "str",
-        "hr",
-        "fr",
-        "m",
-        "mme",
-        "mlle",
-        "av",
-        "chap",
-        "art",
-        "sra",
-        "ud",
-    ]
+_ABBREVIATIONS = (
+    "mr mrs ms dr prof sr jr st vs etc e.g i.e eg ie cf al fig figs nos vol pp p ed eds inc ltd "
+    "co corp dept approx est jan feb mar apr jun jul aug sep sept oct nov dec bzw ca usw d.h "
+    "z.b u.a s nr abs str hr fr m mme mlle av chap art sra ud"
 )
+ABBREVIATIONS = frozenset(_ABBREVIATIONS.split())
 # A heading or list item without an end; joined lines of this length are no sentence.
 LONGEST = 2000
-# A line this much shorter than the next one, and no longer than this, is a heading.
-HEADING = 0.7
-HEADING_LENGTH = 80
+# A line this much shorter than most full lines of the text stands alone.
+HEADING = 0.6
+FULL = 0.8
+LEAST_FULL = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +69,18 @@ def _ends(text: str, sign: re.Match[str]) -> bool:
 
 
 def _headings(text: str) -> set[int]:
-    """Find where lines end that stand alone: short, without a sign, before one with a capital."""
+    """Find where lines end that stand alone: shorter than others, without a sign."""
     found: set[int] = set()
     place = 0
     lines = text.splitlines(keepends=True)
+    lengths = sorted(len(line.strip()) for line in lines if line.strip()) or [0]
+    full = max(LEAST_FULL, lengths[int(FULL * (len(lengths) - 1))])
     for line, following in zip(lines, [*lines[1:], ""], strict=False):
         place += len(line)
         own, after = line.strip(), following.strip()
-        short = len(own) < HEADING * max(len(after), 1) and len(own) < HEADING_LENGTH
-        alone = short and own[-1:] not in ".,;:-\u2013—" and not after[:1].islower()
+        alone = (
+            len(own) < HEADING * full and own[-1:] not in ".,;:-\u2013—" and not after[:1].islower()
+        )
         # The rows of a table stand alone too.
         if own and (alone or "\t" in own):
             found.add(place)
@@ -146,7 +89,7 @@ def _headings(text: str) -> set[int]:
 
 def _trimmed(piece: str, start: int) -> list[Sentence]:
     own = piece.strip()
-    if not own:
+    if not any(letter.isalnum() for letter in own):
         return []
     begin = start + piece.index(own[0])
     if len(own) <= LONGEST:
