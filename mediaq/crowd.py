@@ -1,8 +1,9 @@
-"""Requests claimed and completed many at once, when many are claimed and completed at once."""
+"""Claims, completions and progress of many requests at once, when many come at once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -25,6 +26,7 @@ class Crowd:
         self._me = me
         self._claims = Together(self._claim)
         self._completions = Together(self._complete)
+        self._news = Together(self._tell)
 
     async def claim(self, request_id: UUID) -> Request | None:
         """Begin an attempt, as :func:`store.claim`."""
@@ -38,6 +40,14 @@ class Crowd:
     async def complete(self, pool: db.Pool, request: Request) -> bool:
         """Record the verdict completed, as :func:`store.complete`."""
         return await self._completions.ask(request) or await store.complete(pool, request)
+
+    async def tell(self, request: Request, data: Mapping[str, Any]) -> None:
+        """Write a progress event."""
+        await self._news.ask((request, data))
+
+    async def _tell(self, news: Sequence[tuple[Request, Mapping[str, Any]]]) -> Sequence[None]:
+        await store.tell_progress(self._pool, news)
+        return [None] * len(news)
 
     # What a batch leaves out is asked once more alone: to wait for a row, or to learn why not.
 

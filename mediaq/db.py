@@ -44,6 +44,18 @@ CONNECTION_ERRORS = (
     asyncpg.TooManyConnectionsError,
 )
 
+PASSING_ERRORS = (
+    *CONNECTION_ERRORS,
+    # The server's disk or memory is full.
+    asyncpg.InsufficientResourcesError,
+    # Someone's open transaction holds a row.
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    # A standby that is not promoted yet, or a server whose operator stopped all writing.
+    asyncpg.ReadOnlySQLTransactionError,
+)
+"""Trouble that passes without a change here: the same statement succeeds later."""
+
 KEEPALIVES = {
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
@@ -71,12 +83,19 @@ def named(text: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def pool(
-    database: Database, *, name: str, size: int = 5, overflow: int = 10, search_path: str = ""
+    database: Database,
+    *,
+    name: str,
+    size: int = 5,
+    overflow: int = 10,
+    search_path: str = "",
+    lock_timeout: float = 0,
 ) -> AsyncIterator[Pool]:
     """Open a pool of ``size`` to ``size + overflow`` connections, closed at the end of the block.
 
     ``name`` is what ``pg_stat_activity`` shows. ``search_path`` is only for Procrastinate, whose
-    functions name their tables without a schema; every query of mediaq names it.
+    functions name their tables without a schema; every query of mediaq names it. A statement waits
+    ``lock_timeout`` seconds for a row that another transaction holds; 0 is as long as it takes.
     """
     opened = asyncpg.create_pool(
         database.dsn.get_secret_value(),
@@ -87,6 +106,7 @@ async def pool(
         init=set_codecs,
         reset=_leave_as_is,
         server_settings={"application_name": name}
+        | ({"lock_timeout": f"{lock_timeout * 1000:.0f}"} if lock_timeout else {})
         | ({"search_path": search_path} if search_path else {}),
     )
     await opened

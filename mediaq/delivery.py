@@ -6,7 +6,6 @@ says.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import random
@@ -25,6 +24,7 @@ from yarl import URL
 from mediaq import db, guard, outbox
 from mediaq.errors import Rejected
 from mediaq.outbox import Due, Outcome
+from mediaq.patience import insist
 from mediaq.settings import Settings
 
 DELIVER = "mediaq.deliver"
@@ -75,7 +75,12 @@ class Delivery:
             status=came.status_code,
             error=came.error,
         )
-        await _insist(self.pool, due, attempt, took, came)
+        # Twice is once; not at all means that the receiver is called again.
+        await insist(
+            lambda: outbox.record(self.pool, due, attempt, _shown(due.url), took, came),
+            told="delivery.unrecorded",
+            seconds=INSIST_SECONDS,
+        )
 
     async def _call(self, due: Due) -> Answer:
         """Send one POST; whatever happens is an answer."""
@@ -221,21 +226,3 @@ def _shown(url: str) -> str:
         return str(URL(url).with_user(None))
     except ValueError:
         return url.partition("@")[2] or url
-
-
-async def _insist(pool: db.Pool, due: Due, attempt: int, took_ms: int, came: Outcome) -> None:
-    """Record an outcome although the database may be away for a while.
-
-    Twice is once; not at all means that the receiver is called again.
-    """
-    deadline = time.monotonic() + INSIST_SECONDS
-    while True:
-        try:
-            await outbox.record(pool, due, attempt, _shown(due.url), took_ms, came)
-        except db.CONNECTION_ERRORS as error:
-            if time.monotonic() > deadline:
-                raise
-            log.warning("delivery.unrecorded", error=str(error) or repr(error))
-            await asyncio.sleep(1)
-        else:
-            return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -142,7 +143,10 @@ def plain(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return f"the name {error.host} is not known"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"no connection to {error.host}:{error.port} ({error.os_error.strerror})"
+        # asyncio writes the address that a name led to where the system would say why.
+        number = error.os_error.errno
+        why = os.strerror(number) if number else error.os_error.strerror
+        return f"no connection to {error.host}:{error.port} ({why})"
     if isinstance(error, (aiohttp.ClientPayloadError, aiohttp.ServerConnectionError)):
         return "the connection broke off"
     return type(error).__name__

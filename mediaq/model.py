@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 MediaType = Literal["video", "audio", "document", "auto"]
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
@@ -39,6 +39,7 @@ FileType = Literal[
     "processed",
     "archive",
 ]
+EventName = Literal[Status, "step.finished", "progress", "deleted"]
 DeliveryOutcome = Literal["delivered", "retried", "stopped", "given_up"]
 PictureFormat = Literal["jpeg", "webp", "png"]
 Wanted = ResultType | Literal["contact_sheets"]
@@ -90,7 +91,9 @@ def _storyboard(value: object) -> object:
 
 
 class Options(Value):
-    """What a client may ask of the analysis; the same rules stand in the database's insert trigger.
+    """What a client may ask of the analysis, as a worker reads it from a row.
+
+    The insert trigger refuses everything else, for every client, in its own words.
 
     ``want`` chooses what is made; None is all that can be. ``grid`` is columns x rows of one sheet.
     ``frames`` is the total number of frames over all sheets; ``interval_seconds`` asks for one
@@ -143,10 +146,11 @@ class NewRequest(Value):
     media_url: str | None = None
     media_path: str | None = None
     prompt: str | None = None
-    options: dict[str, Any] = {}
+    options: JsonValue = {}
     user_metadata: dict[str, Any] = {}
     priority: int = 0
     run_after: datetime | None = None
+    group_key: str | None = None
     callback_url: str | None = None
     created_by: str | None = None
     source_endpoint: str | None = None

@@ -29,8 +29,8 @@ INSERT INTO mediaq.migrations (namespace, name, sha256, duration_ms) VALUES ($1,
 -- name: insert_request
 INSERT INTO public.media_analysis_requests (
     request_id, media_type, media_url, media_path, prompt, options, user_metadata, priority,
-    run_after, callback_url, created_by, source_endpoint)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+    run_after, group_key, callback_url, created_by, source_endpoint)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 RETURNING request_id, status, media_type, created_at;
 
 -- name: insert_request_once
@@ -38,19 +38,32 @@ RETURNING request_id, status, media_type, created_at;
 -- changes nothing: it is what lets the row be returned.
 INSERT INTO public.media_analysis_requests AS r (
     request_id, media_type, media_url, media_path, prompt, options, user_metadata, priority,
-    run_after, callback_url, created_by, source_endpoint, idempotency_key)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+    run_after, group_key, callback_url, created_by, source_endpoint, idempotency_key)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 ON CONFLICT (coalesce(created_by, ''), idempotency_key) WHERE idempotency_key IS NOT NULL
 DO UPDATE SET idempotency_key = r.idempotency_key
         WHERE r.idempotency_fingerprint = excluded.idempotency_fingerprint
 RETURNING request_id, status, media_type, created_at;
 
+-- name: refused_option
+-- Which option a refusal is about: the one that is refused in the same words alone. No row when it
+-- is not about options.
+SELECT (SELECT key
+          FROM jsonb_each(CASE jsonb_typeof($1) WHEN 'object' THEN $1 ELSE '{}' END)
+         WHERE mediaq.options_problem(jsonb_build_object(key, value)) = $2) AS option
+ WHERE mediaq.options_problem($1) = $2;
+
 -- name: claim
-WITH claimed AS (
-    UPDATE public.media_analysis_requests
-       SET status = 'processing'
+-- A row that a client's open transaction holds is not waited for: the slot is for other requests.
+WITH free AS (
+    SELECT request_id FROM public.media_analysis_requests
      WHERE request_id = $1 AND status = 'pending' AND (run_after IS NULL OR run_after <= now())
-    RETURNING request_id, attempt, failed_attempts, media_type, media_url, media_path, prompt, options
+       FOR NO KEY UPDATE NOWAIT
+), claimed AS (
+    UPDATE public.media_analysis_requests AS r
+       SET status = 'processing'
+      FROM free WHERE r.request_id = free.request_id
+    RETURNING r.request_id, attempt, failed_attempts, media_type, media_url, media_path, prompt, options
 ), noted AS (
     INSERT INTO mediaq.attempts (request_id, attempt, worker_id, worker)
     SELECT request_id, attempt, $2, $3 FROM claimed
@@ -103,6 +116,20 @@ UPDATE public.media_analysis_requests AS r
  WHERE r.request_id = lost.request_id
 RETURNING r.request_id, r.attempt, r.status, lost.worker;
 
+-- name: give_back_unheld
+-- What this worker claimed and knows nothing of goes back: the answer of the claim was lost with its
+-- connection. Answers that may still be on their way are given the time.
+UPDATE public.media_analysis_requests AS r
+   SET status = 'pending', run_after = NULL
+ WHERE r.request_id IN (
+    SELECT r.request_id
+      FROM public.media_analysis_requests AS r
+      JOIN mediaq.attempts AS a ON (a.request_id, a.attempt) = (r.request_id, r.attempt)
+     WHERE r.status = 'processing' AND a.worker_id = $1 AND NOT r.request_id = ANY ($2::uuid[])
+       AND r.started_at < now() - make_interval(secs => $3)
+       FOR NO KEY UPDATE OF r SKIP LOCKED)
+RETURNING r.request_id;
+
 -- name: sweep_jobs
 -- Jobs of Procrastinate's workers that are gone; what they stood for decides whether to do it again.
 SELECT j.id, mediaq.procrastinate_retry_job_v2(j.id, now(), NULL, NULL, NULL)
@@ -135,18 +162,26 @@ SELECT looked.created_at::text AS created_at, request_id,
        coalesce((SELECT number FROM queued), 0) AS requeued
   FROM looked ORDER BY looked.created_at DESC, request_id DESC LIMIT 1;
 
+-- name: unused_copies
+-- Of the uploads that were copied for one request, those that neither it nor another one names.
+SELECT id FROM unnest($1::uuid[]) AS id
+ WHERE NOT EXISTS (SELECT FROM public.media_analysis_requests AS r WHERE r.request_id = id)
+   AND NOT id::text = ANY (ARRAY(
+        SELECT substring(media_path FROM 'requests/([0-9a-f-]{36})/')
+          FROM public.media_analysis_requests WHERE media_path LIKE '%requests/%'));
+
+-- name: let_in
+-- What waits beside the line of its group although there is room, since a worker died.
+SELECT mediaq.let_in_all();
+
 -- name: unreferenced
 SELECT f.folder FROM unnest($1::uuid[], $2::text[]) AS f (request_id, folder)
  WHERE NOT EXISTS (
     SELECT FROM public.media_files AS m
      WHERE m.request_id = f.request_id AND starts_with(m.file_path, f.folder || '/'));
 
--- name: forget_workers
-DELETE FROM mediaq.workers WHERE seen_at < now() - interval '1 day';
-
 -- name: claim_many
--- Rows that someone else holds are left for the statement above: a statement that waits for one row
--- while it holds another could deadlock with a client's bulk update.
+-- Rows that someone else holds are left for the claim of one, which tells them from those not due.
 WITH free AS (
     SELECT request_id FROM public.media_analysis_requests
      WHERE request_id = ANY ($1) AND status = 'pending' AND (run_after IS NULL OR run_after <= now())
@@ -206,15 +241,17 @@ UPDATE public.media_analysis_requests SET media_type = $3
  WHERE request_id = $1 AND attempt = $2 AND status = 'processing' AND media_type = 'auto';
 
 -- name: insert_progress
+-- Of many attempts at once, and waited for on disk like every event: what a crash of the server took
+-- back would leave readers behind a place in the feed that is given out again. A row that someone
+-- else holds is left out, its progress with it.
 INSERT INTO mediaq.events (request_id, event, status, media_type, attempt, data)
-SELECT request_id, 'progress', status, media_type, attempt, $3
-  FROM public.media_analysis_requests
- WHERE request_id = $1 AND attempt = $2 AND status = 'processing'
-   FOR NO KEY UPDATE;
-
--- name: commit_lazily
--- Progress may be lost in a crash of the server; in return its commits do not wait for the disk.
-SET LOCAL synchronous_commit = off;
+SELECT r.request_id, 'progress', r.status, r.media_type, r.attempt, told.data
+  FROM unnest($1::uuid[], $2::integer[], $3::jsonb[])
+       WITH ORDINALITY AS told (request_id, attempt, data, place)
+  JOIN public.media_analysis_requests AS r
+    ON r.request_id = told.request_id AND r.attempt = told.attempt AND r.status = 'processing'
+ ORDER BY told.place
+   FOR NO KEY UPDATE OF r SKIP LOCKED;
 
 -- name: complete
 UPDATE public.media_analysis_requests
@@ -223,7 +260,8 @@ UPDATE public.media_analysis_requests
 RETURNING TRUE;
 
 -- name: complete_many
--- As claim_many with regard to rows that someone else holds.
+-- Rows that someone else holds are left for the statement above: a statement that waits for one row
+-- while it holds another could deadlock with a client's bulk update.
 WITH free AS (
     SELECT r.request_id FROM public.media_analysis_requests AS r
       JOIN unnest($1::uuid[], $2::integer[]) AS ended (request_id, attempt) USING (request_id)
@@ -379,15 +417,22 @@ SELECT count(*) FROM mediaq.workers WHERE seen_at > now() - make_interval(secs =
 -- name: note_traceback
 UPDATE mediaq.attempts SET traceback = $3 WHERE request_id = $1 AND attempt = $2;
 
--- name: events_of_request
-SELECT event_id, request_id, event, status, media_type, attempt, at, error, data
-  FROM mediaq.events
- WHERE request_id = $1 AND event_id > $2
- ORDER BY event_id
- LIMIT $3;
+-- name: events_of_requests
+-- Of each request the first ones behind an event, for all who follow requests at once.
+SELECT f.question, e.*
+  FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY AS f (request_id, since, question)
+ CROSS JOIN LATERAL (
+    SELECT event_id, request_id, event, status, media_type, attempt, at, error, data,
+           xid::text AS transaction
+      FROM mediaq.events AS e
+     WHERE e.request_id = f.request_id AND event_id > f.since
+     ORDER BY event_id
+     LIMIT $3) AS e
+ ORDER BY question, event_id;
 
--- name: last_event_of_request
-SELECT coalesce(max(event_id), 0) FROM mediaq.events WHERE request_id = $1;
+-- name: standing
+SELECT (SELECT status FROM public.media_analysis_requests WHERE request_id = $1) AS status,
+       (SELECT coalesce(max(event_id), 0) FROM mediaq.events WHERE request_id = $1) AS last_event;
 
 -- name: feed
 -- Rows of transactions that began after the oldest one still running are not settled: another row
@@ -455,20 +500,29 @@ SELECT count(*) FROM mediaq.procrastinate_jobs AS j
        SELECT FROM mediaq.procrastinate_events WHERE job_id = j.id AND at > now() - $1::interval);
 
 -- name: remove_workers
--- One that still holds a job is evidence for whoever recovers that job.
+-- A worker has a row of ours and one of Procrastinate's. One of those that still holds a job is
+-- evidence for whoever recovers that job; and in less than an hour ours may be missed by a living one.
 WITH old AS MATERIALIZED (
     SELECT id FROM mediaq.procrastinate_workers AS w
      WHERE last_heartbeat <= now() - $1::interval
        AND NOT EXISTS (SELECT FROM mediaq.procrastinate_jobs WHERE worker_id = w.id AND status = 'doing')
      LIMIT $2::bigint),
 gone AS (
-    DELETE FROM mediaq.procrastinate_workers AS w USING old WHERE w.id = old.id RETURNING 1)
-SELECT count(*) FROM gone;
+    DELETE FROM mediaq.procrastinate_workers AS w USING old WHERE w.id = old.id RETURNING 1),
+unseen AS MATERIALIZED (
+    SELECT worker_id FROM mediaq.workers
+     WHERE seen_at <= now() - greatest($1::interval, '1 hour') LIMIT $2::bigint),
+forgotten AS (
+    DELETE FROM mediaq.workers AS w USING unseen WHERE w.worker_id = unseen.worker_id RETURNING 1)
+SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM forgotten);
 
 -- name: old_workers
-SELECT count(*) FROM mediaq.procrastinate_workers AS w
- WHERE last_heartbeat <= now() - $1::interval
-   AND NOT EXISTS (SELECT FROM mediaq.procrastinate_jobs WHERE worker_id = w.id AND status = 'doing');
+SELECT (SELECT count(*) FROM mediaq.procrastinate_workers AS w
+         WHERE last_heartbeat <= now() - $1::interval
+           AND NOT EXISTS (
+               SELECT FROM mediaq.procrastinate_jobs WHERE worker_id = w.id AND status = 'doing'))
+     + (SELECT count(*) FROM mediaq.workers
+         WHERE seen_at <= now() - greatest($1::interval, '1 hour'));
 
 -- name: server_facts
 SELECT current_setting('server_version') AS version, current_database() AS database,
@@ -484,6 +538,9 @@ SELECT 1;
 SELECT id, status, task_name, priority, lock, queueing_lock, args, scheduled_at, queue_name,
        attempts, worker_id
   FROM mediaq.claim_jobs($1, $2, $3);
+
+-- name: next_claim_in
+SELECT mediaq.next_claim_in($1);
 
 -- name: finish_jobs
 SELECT mediaq.finish_jobs($1, $2, $3, $4);

@@ -72,6 +72,16 @@ async def over(pool: db.Pool, attempts: Mapping[UUID, int]) -> set[UUID]:
     return {row["request_id"] for row in rows}
 
 
+async def give_back_unheld(
+    pool: db.Pool, me: Identity, held: Iterable[UUID], seconds: float
+) -> list[UUID]:
+    """Give back what this worker claimed ``seconds`` ago or earlier and does not hold."""
+    rows = await pool.fetch(
+        db.queries()["give_back_unheld"], me.worker_id, list(held), float(seconds)
+    )
+    return [row["request_id"] for row in rows]
+
+
 @dataclass(slots=True)
 class Keeper:
     """Keeps one worker known and clears up after others; any number may do so at once.
@@ -125,8 +135,8 @@ class Keeper:
         jobs = await self.pool.fetch(queries["sweep_jobs"], self.stalled_after)
         if jobs:
             log.warning("jobs.recovered", jobs=[row["id"] for row in jobs])
+        await self.pool.execute(queries["let_in"])
         await self._requeue_forgotten()
-        await self.pool.execute(queries["forget_workers"])
 
     async def _requeue_forgotten(self) -> None:
         row = await self.pool.fetchrow(db.queries()["requeue_forgotten"], *self._place, LOOKED_AT)
@@ -145,3 +155,9 @@ async def unreferenced(pool: db.Pool, folders: Iterable[tuple[UUID, str]]) -> li
         db.queries()["unreferenced"], [item[0] for item in given], [item[1] for item in given]
     )
     return [row["folder"] for row in rows]
+
+
+async def unused_copies(pool: db.Pool, request_ids: Iterable[UUID]) -> list[UUID]:
+    """Say whose copies of these are needed by no request any more, nor by another one."""
+    rows = await pool.fetch(db.queries()["unused_copies"], list(request_ids))
+    return [row["id"] for row in rows]

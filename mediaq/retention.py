@@ -78,7 +78,7 @@ async def keep_clean(pool: db.Pool, kept: Keep) -> None:
     while True:
         # With jitter, so that workers that were started together do not clean together.
         await asyncio.sleep(CLEAN_SECONDS * random.uniform(0.5, 1))  # noqa: S311 - no secret
-        with suppress(*db.CONNECTION_ERRORS, TimeoutError):
+        with suppress(*db.PASSING_ERRORS):
             removed = await clean(pool, kept)
             if removed != Removed(0, 0, 0, 0):
                 log.info("retention.cleaned", **asdict(removed))

@@ -100,6 +100,9 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("MEDIAQ_PORT", "PORT"),
         description="Port that the API listens on; PORT is read too.",
     )
+    max_streams: int = Field(
+        default=5000, ge=0, description="Event streams that one API process keeps open at once."
+    )
     queues: Names = Field(
         default=(),
         description="Queues that a worker serves, separated by commas: video, audio, document, "

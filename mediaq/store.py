@@ -5,7 +5,7 @@ The connection comes first; the caller owns the transaction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,33 +13,12 @@ import asyncpg
 from pydantic import ValidationError
 
 from mediaq import db
-from mediaq.errors import Rejected
-from mediaq.model import Accepted, Made, MediaType, NewRequest, Options, Request, ResultType, Status
+from mediaq.model import Made, MediaType, Options, Request, ResultType, Status
 from mediaq.views import QueueDepth
 
 
 class Superseded(Exception):
     """The attempt is over: the request was cancelled, deleted or claimed anew meanwhile."""
-
-
-async def insert_request(connection: db.Executor, new: NewRequest) -> Accepted:
-    """Insert a request, which queues it; :class:`Rejected` in the database's own words.
-
-    Where the same was asked before under the same key, that request is the answer.
-    """
-    own = uuid4()
-    # In the order of the query's columns, the key last.
-    *values, key = new.model_dump().values()
-    query, more = ("insert_request", []) if key is None else ("insert_request_once", [key])
-    try:
-        row = await connection.fetchrow(db.queries()[query], own, *values, *more)
-    except asyncpg.DataError as error:
-        # Without the lines that PostgreSQL adds: the sentence is the trigger's.
-        raise Rejected(str(error.args[0])) from None
-    if row is None:
-        msg = "this idempotency key was used for another request; take a new key for a new request"
-        raise Rejected(msg)
-    return Accepted(**dict(row), replayed=row["request_id"] != own)
 
 
 async def claim(
@@ -167,12 +146,14 @@ async def record_step(
 
 
 async def tell_progress(
-    connection: db.Connection, request: Request, data: Mapping[str, Any]
+    connection: db.Executor, told: Sequence[tuple[Request, Mapping[str, Any]]]
 ) -> None:
-    """Write a progress event; call it inside a transaction of its own, which commits lazily."""
-    await connection.execute(db.queries()["commit_lazily"])
+    """Write a progress event for each of these attempts that still runs."""
     await connection.execute(
-        db.queries()["insert_progress"], request.request_id, request.attempt, dict(data)
+        db.queries()["insert_progress"],
+        [request.request_id for request, _ in told],
+        [request.attempt for request, _ in told],
+        [dict(data) for _, data in told],
     )
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
-import time
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,10 +15,8 @@ from mediaq import db, store
 from mediaq.crowd import Crowd
 from mediaq.errors import MediaqError, Rejected, Unavailable
 from mediaq.model import Request
+from mediaq.patience import insist
 from mediaq.settings import Settings
-
-INSIST_SECONDS = 300
-"""How long a verdict is tried again while the database is away; then the sweep decides."""
 
 FRAMES_KEPT = 12
 """Innermost frames of a traceback that are kept with the attempt."""
@@ -32,11 +28,15 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """Records verdicts; each is fenced by its attempt and insists while the database is away."""
+    """Records verdicts; each is fenced by its attempt, and insists.
+
+    ``hindered`` hears of what keeps one from being recorded now.
+    """
 
     settings: Settings
     pool: db.Pool
     crowd: Crowd
+    hindered: Callable[[Exception], None]
 
     async def complete(self, request: Request) -> None:
         """Record that everything is done."""
@@ -92,23 +92,17 @@ class Verdicts:
         *values: P.args,
         **named: P.kwargs,
     ) -> None:
-        """Record a verdict although the database may be away for a while.
+        """Record a verdict however long the database is away, full, or its row held.
 
         A verdict that was recorded although its answer got lost is fenced off the second time.
         """
-        deadline = time.monotonic() + INSIST_SECONDS
-        while True:
-            try:
-                recorded = await verdict(self.pool, request, *values, **named)
-            except (*db.CONNECTION_ERRORS, TimeoutError) as error:
-                if time.monotonic() > deadline:
-                    raise
-                log.warning("verdict.delayed", error=str(error) or repr(error))
-                await asyncio.sleep(1)
-            else:
-                if not recorded:
-                    log.info("attempt.superseded")
-                return
+        recorded = await insist(
+            lambda: verdict(self.pool, request, *values, **named),
+            told="verdict.delayed",
+            hindered=self.hindered,
+        )
+        if not recorded:
+            log.info("attempt.superseded")
 
 
 def frames(error: BaseException) -> str:

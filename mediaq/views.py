@@ -122,6 +122,7 @@ class RequestView(BaseModel):
     options: dict[str, Any]
     priority: int
     run_after: datetime | None
+    group_key: str | None
     attempt: int
     failed_attempts: int
     created_at: datetime

@@ -49,7 +49,7 @@ END;
 $$;
 
 -- The sentence that says what is wrong with a request's options, or NULL.
--- mediaq.model.Options states the same rules for clients of the HTTP API.
+-- mediaq.model.Options reads them by the same rules.
 CREATE OR REPLACE FUNCTION mediaq.options_problem(options JSONB) RETURNS TEXT
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$

@@ -201,6 +201,33 @@ async def claim(pool: db.Pool, request_id: UUID) -> Request | None:
     return await store.claim(pool, request_id, worker_id=0, worker="test:0")
 
 
+async def until(pool: db.Pool, question: str, table: str) -> None:
+    """Wait until the database answers true; it is asked again when rows of the table change."""
+    changed = asyncio.Event()
+
+    def ring(*_: object) -> None:
+        changed.set()
+
+    async with asyncio.timeout(60), pool.acquire() as connection:
+        await connection.add_listener("test_rows", ring)
+        await connection.execute(
+            "CREATE OR REPLACE FUNCTION public.test_ring() RETURNS trigger LANGUAGE plpgsql"
+            " AS $$BEGIN NOTIFY test_rows; RETURN NULL; END$$;"
+            f"CREATE OR REPLACE TRIGGER test_ring AFTER INSERT OR UPDATE OR DELETE ON {table}"
+            " FOR EACH STATEMENT EXECUTE FUNCTION public.test_ring()"
+        )
+        while not await connection.fetchval(question):
+            await changed.wait()
+            changed.clear()
+        await connection.remove_listener("test_rows", ring)
+
+
+async def until_no_job_is_left(pool: db.Pool) -> None:
+    """Wait until the queue is empty."""
+    jobs = "mediaq.procrastinate_jobs"
+    await until(pool, f"SELECT NOT EXISTS (SELECT FROM {jobs})", jobs)  # noqa: S608 - a name
+
+
 Ended = Callable[[UUID], Awaitable[Event]]
 
 

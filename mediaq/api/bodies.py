@@ -15,8 +15,11 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
+    PlainValidator,
     StringConstraints,
     ValidationError,
     model_validator,
@@ -24,7 +27,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from mediaq.api.problems import LONGEST, Problem, invalid
-from mediaq.model import MediaType, Options, Status, Whole
+from mediaq.events import Cursor
+from mediaq.model import EventName, MediaType, Status, Whole
 
 MAX_BODY = 1024 * 1024
 BODY_SECONDS = 30
@@ -37,8 +41,8 @@ TOO_LARGE = 10**1000
 
 # curl -d says "form" although it sends JSON; clients of the API it replaces rely on that.
 _JSON_TYPES = {"application/json", "application/x-www-form-urlencoded", "application/octet-stream"}
-
 B = TypeVar("B", bound=BaseModel)
+F = TypeVar("F", bound="Following")
 
 
 def _storable(value: Any) -> Any:  # noqa: ANN401 - any JSON
@@ -48,7 +52,7 @@ def _storable(value: Any) -> Any:  # noqa: ANN401 - any JSON
             msg = "the character NUL cannot be stored"
             raise ValueError(msg)
         case float() if not math.isfinite(value):
-            msg = "NaN and Infinity are no JSON"
+            msg = "NaN, Infinity and numbers beyond 1e308 cannot be stored"
             raise ValueError(msg)
         case int() if abs(value) >= TOO_LARGE:
             msg = "a number is too large"
@@ -75,6 +79,9 @@ Text = Annotated[str, StringConstraints(max_length=100_000), AfterValidator(_sto
 Address = Annotated[str, StringConstraints(max_length=8192), AfterValidator(_storable)]
 Name = Annotated[str, StringConstraints(max_length=100), AfterValidator(_storable)]
 Key = Annotated[str, StringConstraints(max_length=255), AfterValidator(_storable)]
+Group = Annotated[str, StringConstraints(max_length=200), AfterValidator(_storable)]
+# What options there are, and what they may be, the database says.
+Json = Annotated[JsonValue, AfterValidator(_storable)]
 Metadata = Annotated[dict[str, Any], AfterValidator(_storable)]
 Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
@@ -88,10 +95,11 @@ class Submission(BaseModel):
     media_url: Address | None = None
     media_path: Address | None = None
     prompt: Text | None = None
-    options: Options = Options()
+    options: Json = {}
     user_metadata: Metadata = {}
     priority: Annotated[Whole, Field(ge=-1000, le=1000)] = 0
     run_after: Time | None = None
+    group_key: Group | None = None
     callback_url: Address | None = None
     created_by: Name | None = None
     idempotency_key: Key | None = None
@@ -102,6 +110,33 @@ class Submission(BaseModel):
             kind, sentence = "no_source", "give media_url (http or https) or media_path"
             raise PydanticCustomError(kind, sentence)
         return self
+
+
+def _by_commas(value: object) -> object:
+    return value.split(",") if isinstance(value, str) else value
+
+
+def _place(value: str) -> Cursor | int:
+    found = re.fullmatch(r"(?:([0-9]{1,20})-)?([0-9]{1,19})", value)
+    if found is None or int(found[1] or 0) >= 2**64 or int(found[2]) >= 2**63:
+        msg = "it must be an id as a stream tells it, such as 1234-56, or an event_id"
+        raise ValueError(msg)
+    return Cursor(int(found[1]), int(found[2])) if found[1] else int(found[2])
+
+
+class Following(BaseModel):
+    """Where a stream of events goes on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    since: Annotated[Cursor | int | None, PlainValidator(_place)] = None
+
+
+class FollowingAll(Following):
+    """What the stream of all events is narrowed to; nothing is everything."""
+
+    event: Annotated[frozenset[EventName], BeforeValidator(_by_commas)] = frozenset()
+    media_type: Annotated[frozenset[MediaType], BeforeValidator(_by_commas)] = frozenset()
 
 
 class Listing(BaseModel):
@@ -184,6 +219,14 @@ def _unify(values: dict[str, Any], media_type: MediaType) -> dict[str, str]:
 def listing(request: web.Request) -> Listing:
     """Read the query of the list."""
     return _valid(Listing, _given(request.query), "query", {})
+
+
+def following(request: web.Request, model: type[F]) -> F:
+    """Read the query of a stream; what a client saw last goes before what its URL says."""
+    values, last = _given(request.query), request.headers.get("Last-Event-ID")
+    if last:
+        return _valid(model, values | {"since": last}, "request", {"since": "Last-Event-ID"})
+    return _valid(model, values, "query", {})
 
 
 def preferred_wait(request: web.Request) -> float | None:

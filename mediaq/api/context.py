@@ -27,6 +27,7 @@ class Context:
 
     pool: db.Pool
     bells: Bells
+    max_streams: int = 5000
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 

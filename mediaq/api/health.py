@@ -16,7 +16,7 @@ async def health(request: web.Request) -> web.Response:
     body: dict[str, object] = {"version": mediaq.__version__}
     try:
         depth = await context.ask(store.queue_depth(context.of(request).pool))
-    except db.CONNECTION_ERRORS:
+    except db.PASSING_ERRORS:
         body |= {"status": "unavailable", "database": "unreachable"}
         return web.json_response(
             body, status=HTTPStatus.SERVICE_UNAVAILABLE, headers={"Retry-After": "5"}

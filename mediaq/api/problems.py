@@ -71,13 +71,12 @@ def invalid(
     """
     errors = []
     for item in error.errors(include_url=False, include_input=False, include_context=False):
-        path = [str(part)[:LONGEST] for part in item["loc"]]
+        path = [str(part) for part in item["loc"]]
         detail = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
-            detail = "unknown; " + _near(path[-1], _fields(model, path[:-1]))
+            detail = "unknown; " + _near(path[-1][:LONGEST], list(model.model_fields))
         path = [spelt.get(path[0], path[0]), *path[1:]] if path else []
-        pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
-        errors.append({"pointer": pointer, "detail": detail})
+        errors.append({"pointer": _pointer(path), "detail": detail})
     first = errors[0]
     where = f" at {first['pointer']}" if first["pointer"] else ""
     return Problem(
@@ -87,13 +86,14 @@ def invalid(
     )
 
 
-def _fields(model: type[BaseModel], path: Sequence[str]) -> list[str]:
-    """Name the fields of the model at ``path`` within ``model``."""
-    for part in path:
-        inner = model.model_fields[part].annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            model = inner
-    return list(model.model_fields)
+def refused(refusal: Rejected, part: Sequence[str]) -> Problem:
+    """Pass on what the database said, and point at the ``part`` of the body that it is about."""
+    errors = [{"pointer": _pointer(part), "detail": refusal.message}] if part else []
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, refusal.message, errors=errors)
+
+
+def _pointer(path: Sequence[str]) -> str:
+    return "".join("/" + p[:LONGEST].replace("~", "~0").replace("/", "~1") for p in path)
 
 
 def _near(name: str, known: Sequence[str]) -> str:
@@ -127,6 +127,9 @@ def _problem(request: web.Request, error: Exception) -> Problem:
         case _ if isinstance(error, db.CONNECTION_ERRORS):
             log.warning("database.away", error=str(error) or repr(error))
             problem = _away("the database cannot be reached at the moment")
+        case _ if isinstance(error, db.PASSING_ERRORS):
+            log.error("database.hindered", error=str(error) or repr(error))
+            problem = _away("the database cannot do this at the moment; try again later")
         case asyncpg.UndefinedTableError() | asyncpg.InvalidSchemaNameError():
             log.error("database.not_migrated", error=str(error))
             problem = _away("the database is not set up; its operator runs `mediaq migrate`")

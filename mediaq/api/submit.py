@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 from uuid import UUID
 
 from aiohttp import web
 
-from mediaq import db, events, store
+from mediaq import db, events, intake, store
 from mediaq.api import bodies, context
 from mediaq.api.context import Context
-from mediaq.api.problems import Problem
+from mediaq.api.problems import Problem, refused
+from mediaq.errors import Rejected
 from mediaq.model import LAST, TERMINAL, MediaType, NewRequest
 
 NOT_YET: frozenset[MediaType] = frozenset({"audio"})
@@ -44,12 +46,15 @@ async def _submit(request: web.Request, media_type: MediaType | None) -> web.Res
             HTTPStatus.NOT_IMPLEMENTED,
             f"{body.media_type} is not analysed by this version; video is",
         )
-    new = NewRequest(
-        options=body.options.model_dump(exclude_unset=True, exclude_none=True),
-        source_endpoint=request.path,
-        **body.model_dump(exclude={"options"}),
-    )
-    accepted = await context.ask(store.insert_request(context.of(request).pool, new))
+    new = NewRequest(source_endpoint=request.path, **body.model_dump())
+    pool = context.of(request).pool
+    inserting = asyncio.create_task(context.ask(intake.insert(pool, new)))
+    try:
+        # Also when the client does not wait for the answer: its leaving cancels this handler.
+        accepted = await asyncio.shield(inserting)
+    except Rejected as refusal:
+        part = await context.ask(intake.refused_part(pool, new.options, refusal))
+        raise refused(refusal, part) from None
     headers = {"Location": f"/api/media/status/{accepted.request_id}"}
     if accepted.replayed:
         headers["Idempotent-Replayed"] = "true"
@@ -84,5 +89,5 @@ async def _ended(here: Context, request_id: UUID, seconds: float) -> str | None:
 
     try:
         return await context.within(seconds, end(), stop())
-    except db.CONNECTION_ERRORS:
+    except db.PASSING_ERRORS:
         return None

@@ -148,7 +148,7 @@ async def _served(
         queues=("video",),
         concurrency=concurrency,
         drain_timeout=60,
-        heartbeat=queue.BEAT_SECONDS,
+        life=queue.Life(),
         stop=stop,
     )
     return jobs / (time.perf_counter() - began)

@@ -37,7 +37,7 @@ async def ours(database: Database, samples: int) -> list[float]:
                 queues=(),
                 concurrency=10,
                 drain_timeout=5,
-                heartbeat=queue.BEAT_SECONDS,
+                life=queue.Life(),
                 stop=stop,
             )
         )

@@ -16,6 +16,12 @@ SELECT count(procrastinate_defer_jobs_v1(ARRAY[
 INSERT INTO public.media_analysis_requests (media_type, media_path)
 SELECT 'video', $1 FROM generate_series(1, $2);
 
+-- name: request_ids
+SELECT request_id FROM public.media_analysis_requests;
+
+-- name: start_request
+UPDATE public.media_analysis_requests SET status = 'processing' WHERE request_id = $1;
+
 -- name: completed
 SELECT count(*) FROM public.media_analysis_requests WHERE status = 'completed';
 
@@ -39,10 +45,10 @@ SELECT 'video', 'bench.noop', now() + interval '1 day' FROM generate_series(1, $
 INSERT INTO mediaq.procrastinate_jobs (queue_name, task_name) SELECT 'other', 'bench.noop' FROM generate_series(1, $1);
 
 -- name: triggers_off
-ALTER TABLE mediaq.procrastinate_jobs DISABLE TRIGGER USER;
+ALTER TABLE mediaq.procrastinate_jobs DISABLE TRIGGER procrastinate_jobs_notify_queue_job_inserted_v1;
 
 -- name: triggers_on
-ALTER TABLE mediaq.procrastinate_jobs ENABLE TRIGGER USER;
+ALTER TABLE mediaq.procrastinate_jobs ENABLE TRIGGER procrastinate_jobs_notify_queue_job_inserted_v1;
 
 -- name: analyze
 ANALYZE mediaq.procrastinate_jobs;

@@ -4,37 +4,45 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from mediaq.bench import claims, drain, inserts, latency
+from mediaq.bench import claims, drain, fanout, inserts, latency
 from mediaq.bench.figures import Figure, median, percentile
 from mediaq.settings import Database
 
 CONCURRENCY = 10
 WIDE = 50
 SAMPLES = 200
-MEASURES = ("latency", "drain", "inserts", "claims")
+EVENTS = 20
+FANOUT_GOAL = 250.0
+"""Milliseconds in which 99 of 100 listeners should have heard of an event."""
+
+MEASURES = ("latency", "drain", "inserts", "claims", "fanout")
 """What can be asked for."""
 
 
 async def figures(
-    database: Database, *, rounds: int, jobs: int, rows: int, only: tuple[str, ...]
+    database: Database,
+    *,
+    rounds: int,
+    jobs: int,
+    rows: int,
+    listeners: int,
+    only: tuple[str, ...],
 ) -> AsyncIterator[Figure]:
     """Measure what is asked for (all by default); each figure is the median of ``rounds``.
 
     Rounds of ours and of the floor alternate, so that whatever else the machine does meets both.
     """
-    wanted = only or MEASURES
-    if "latency" in wanted:
-        async for figure in _latency(database, rounds):
-            yield figure
-    if "drain" in wanted:
-        async for figure in _drain(database, rounds, jobs):
-            yield figure
-    if "inserts" in wanted:
-        async for figure in _inserts(database, rounds):
-            yield figure
-    if "claims" in wanted:
-        async for figure in _claims(database, rounds, rows):
-            yield figure
+    measures = {
+        "latency": _latency(database, rounds),
+        "drain": _drain(database, rounds, jobs),
+        "inserts": _inserts(database, rounds),
+        "claims": _claims(database, rounds, rows),
+        "fanout": _fanout(database, rounds, listeners),
+    }
+    for name in MEASURES:
+        if name in (only or MEASURES):
+            async for figure in measures[name]:
+                yield figure
 
 
 async def _latency(database: Database, rounds: int) -> AsyncIterator[Figure]:
@@ -53,6 +61,14 @@ async def _latency(database: Database, rounds: int) -> AsyncIterator[Figure]:
             at_most=most,
             rounds=rounds,
         )
+    yield Figure(
+        f"pick-up of a request by an idle worker, the longest of {rounds * SAMPLES:,}",
+        max(max(ours) for ours, _ in pairs),
+        max(max(bare) for _, bare in pairs),
+        "ms",
+        beside,
+        rounds=rounds,
+    )
 
 
 async def _drain(database: Database, rounds: int, jobs: int) -> AsyncIterator[Figure]:
@@ -129,4 +145,33 @@ async def _claims(database: Database, rounds: int, rows: int) -> AsyncIterator[F
             "an empty table",
             at_most=1.5,
             rounds=rounds,
+        )
+
+
+async def _fanout(database: Database, rounds: int, listeners: int) -> AsyncIterator[Figure]:
+    found = [await fanout.measure(database, listeners, EVENTS) for _ in range(rounds)]
+    for name, taken in (
+        (f"an event to {listeners:,} listeners", [one.broadcast for one in found]),
+        (f"an event to its one of {listeners:,} listeners", [one.targeted for one in found]),
+    ):
+        yield Figure(
+            f"{name}, p50",
+            median([percentile(times, 0.5) for times in taken]),
+            None,
+            "ms",
+            rounds=rounds,
+        )
+        yield Figure(
+            f"{name}, p99",
+            median([percentile(times, 0.99) for times in taken]),
+            FANOUT_GOAL,
+            "ms",
+            "the goal",
+            at_most=1,
+            rounds=rounds,
+        )
+    each = [one.bytes_each for one in found if one.bytes_each is not None]
+    if each:
+        yield Figure(
+            "memory of a listener in the API", median(each) / 1000, None, "kB", rounds=rounds
         )

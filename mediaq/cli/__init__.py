@@ -24,7 +24,7 @@ COMMANDS = {
     "retry": "Ask again for requests that failed or were cancelled.",
     "delete": "Delete requests with all that was made of them.",
     "cleanup": "Remove requests that ended long ago, and other things that are old.",
-    "bench": "Measure the queue beside floors and peers on this database.",
+    "bench": "Measure the queue and event streams beside floors and peers on this database.",
     "doctor": "Check this machine and the database, and say what to do.",
 }
 
@@ -35,6 +35,8 @@ EXIT_WRONG = 2
 EXIT_UNAVAILABLE = 3
 """Something needed is away, such as the database; later may help."""
 EXIT_INTERRUPTED = 130
+EXIT_SIGNAL = 128
+"""Plus the number of the second signal, which did not wait for what ran."""
 
 
 class Commands(click.Group):

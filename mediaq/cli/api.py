@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import click
-import structlog
 
 from mediaq.cli import wiring
-from mediaq.settings import Database, Settings
 
 
 @click.command("api", help="Run the HTTP API until SIGTERM or Ctrl-C.")
@@ -16,20 +14,5 @@ from mediaq.settings import Database, Settings
 )
 def command(host: str | None, port: int | None) -> None:
     """Serve HTTP."""
-    given = {"host": host, "port": port}
-    with wiring.opened() as (read, database):
-        wiring.run(_serve(wiring.override(read, given), database))
-
-
-async def _serve(read: Settings, database: Database) -> None:
-    log = structlog.get_logger()
-    stop = wiring.stop_on_signals()
-    await wiring.serve_api(
-        read,
-        database,
-        stop,
-        lambda url: log.info(
-            "api.ready", url=url, database=database.address, source=database.source
-        ),
-    )
-    log.info("api.stopped")
+    with wiring.opened(host=host, port=port) as (read, database):
+        wiring.run(wiring.serve("api", read, database, wiring.serve_api))

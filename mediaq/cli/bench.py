@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 
 import click
 from rich.console import Console
@@ -17,9 +18,9 @@ from mediaq.settings import Database
 
 @click.command(
     "bench",
-    help="Measure the queue on the database that the environment names, or on an embedded one, in"
-    " a database of its own, mediaq_bench, which is dropped afterwards. MEASURES: latency, drain,"
-    " inserts, claims; default all.",
+    help="Measure the queue and event streams on the database that the environment names, or on an"
+    " embedded one, in a database of its own, mediaq_bench, which is dropped afterwards. MEASURES:"
+    " latency, drain, inserts, claims, fanout; default all.",
 )
 @click.argument("measures", nargs=-1, type=click.Choice(report.MEASURES))
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
@@ -33,27 +34,30 @@ from mediaq.settings import Database
     show_default=True,
     help="Other jobs in the table that claims are timed on.",
 )
+@click.option(
+    "--listeners",
+    type=click.IntRange(1),
+    default=2000,
+    show_default=True,
+    help="Event streams of the fan-out.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per figure.")
-def command(measures: tuple[str, ...], rounds: int, jobs: int, rows: int, *, as_json: bool) -> None:
+def command(*, as_json: bool, measures: tuple[str, ...], **sizes: int) -> None:
     """Measure and print."""
     with wiring.opened(quiet=True) as (_, database):
-        wiring.run(_bench(database, measures, rounds, jobs, rows, as_json=as_json))
+        wiring.run(_bench(database, measures, sizes, as_json=as_json))
 
 
 async def _bench(
     database: Database,
     measures: tuple[str, ...],
-    rounds: int,
-    jobs: int,
-    rows: int,
+    sizes: Mapping[str, int],
     *,
     as_json: bool,
 ) -> None:
     console = Console(highlight=False)
     async with scratch(database) as made:
-        async for figure in report.figures(
-            made, rounds=rounds, jobs=jobs, rows=rows, only=measures
-        ):
+        async for figure in report.figures(made, **sizes, only=measures):
             if as_json:
                 told = dataclasses.asdict(figure) | {"ratio": figure.ratio, "met": figure.met}
                 click.echo(json.dumps(told))

@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mediaq import events, migrate, store
+from mediaq import events, intake, migrate, store
 from mediaq.cli import EXIT_FAILED, EXIT_INTERRUPTED, show, wiring
 from mediaq.cli.submit import place
 from mediaq.errors import Unavailable
@@ -84,8 +85,9 @@ async def _show(
             with console.status("making a sample video with ffmpeg"):
                 await sample.make_sample(video, str(ffmpeg.find_ffmpeg(read.ffmpeg).ffmpeg))
         _tick(console, "sample video", str(video), started)
-    path = await asyncio.to_thread(place, read, video)
-    detail, last = await _submit(console, database, str(path))
+    request_id = uuid4()
+    path = await asyncio.to_thread(place, read, video, request_id)
+    detail, last = await _submit(console, database, str(path), request_id)
     _report(console, database, detail, url, keep=keep)
     return 0 if last.event == "completed" else EXIT_FAILED
 
@@ -125,11 +127,13 @@ async def _served(read: Settings, database: Database, stop: asyncio.Event) -> As
         await asyncio.gather(*tasks)
 
 
-async def _submit(console: Console, database: Database, path: str) -> tuple[Detail, Event]:
+async def _submit(
+    console: Console, database: Database, path: str, request_id: UUID
+) -> tuple[Detail, Event]:
     """Insert a request, show how it goes, and read what came of it."""
     new = NewRequest(media_type="video", media_path=path, prompt=PROMPT, source_endpoint="demo")
     async with wiring.small_pool(database) as pool, events.bells(database) as bells:
-        accepted: Accepted = await store.insert_request(pool, new)
+        accepted: Accepted = await intake.insert(pool, new, request_id)
         console.print(
             "\n[bold]INSERT INTO[/] media_analysis_requests (media_type, media_path, prompt) "
             "[bold]VALUES[/] ('video', …)",

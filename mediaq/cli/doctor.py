@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
+import asyncpg
 import click
 from rich.table import Table
 from rich.text import Text
@@ -27,6 +28,10 @@ from mediaq.storage.local import LocalStorage
 
 LOW_DISK = 1024**3
 BELL_SECONDS = 5
+NO_DATABASE = (
+    "name a PostgreSQL in DATABASE_URL, or name none and let mediaq run one:"
+    " pip install 'mediaq[embedded]'"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +60,9 @@ def command(*, as_json: bool) -> int:
             checks.append(Check("address", True, f"{database.address}, from {database.source}"))
             if database.psql:
                 checks.append(Check("psql", True, database.psql))
-            checks += wiring.run(_database(database))
+            checks += _reached(database)
     except MediaqError as error:
-        checks.append(Check("database", False, error.message, "see the message"))
+        checks.append(Check("database", False, error.message, NO_DATABASE))
     if as_json:
         click.echo(json.dumps([asdict(check) for check in checks], indent=2))
     else:
@@ -71,14 +76,16 @@ def _settings(read: Settings) -> Iterator[Check]:
         field: name for name, field in environment.variables().items() if os.environ.get(name)
     }
     for field, name in set_by.items():
-        yield Check("setting", True, f"{name} = {getattr(read, field)}")
+        value = getattr(read, field)
+        text = ", ".join(map(str, value)) if isinstance(value, tuple) else value
+        yield Check("setting", True, f"{name} = {text}")
 
 
 def _ffmpeg(read: Settings) -> Check:
     try:
         found = ffmpeg.find_ffmpeg(read.ffmpeg)
     except MediaqError as error:
-        return Check("ffmpeg", False, "not found", error.message)
+        return Check("ffmpeg", False, "none that can be run", error.message)
     return Check("ffmpeg", True, str(found.ffmpeg))
 
 
@@ -98,27 +105,44 @@ def _storage(read: Settings) -> Check:
     return Check("storage", free > LOW_DISK, seen, "make room: less than 1 GiB is left")
 
 
+def _reached(database: Database) -> list[Check]:
+    try:
+        return wiring.run(_database(database))
+    except MediaqError as error:
+        todo = f"let PostgreSQL answer at this address, or correct {database.source}"
+        return [Check("database", False, error.message, todo)]
+
+
 async def _database(database: Database) -> list[Check]:
     async with wiring.small_pool(database) as pool:
         facts = await pool.fetchrow(db.queries()["server_facts"])
         assert facts is not None  # noqa: S101 - a SELECT without FROM has one row
         seen = f"PostgreSQL {facts['version']}, database {facts['database']}, role {facts['role']}"
         checks = [Check("database", True, seen)]
-        schema = await _schema(database)
-        checks.append(schema)
-        if schema.ok:
-            alive = await recovery.workers_alive(pool)
-            seen = f"{alive} running" if alive else "none runs; start one with `mediaq worker`"
-            checks.append(Check("workers", True, seen))
+        try:
+            checks += await _installed(database, pool)
+        except asyncpg.InsufficientPrivilegeError as error:
+            todo = "make the role a member of mediaq_worker: deploy/sql/roles.sql"
+            checks.append(Check("role", False, str(error), todo))
         checks.append(await _bell(database, pool))
     return checks
+
+
+async def _installed(database: Database, pool: db.Pool) -> list[Check]:
+    schema = await _schema(database)
+    if not schema.ok:
+        return [schema]
+    alive = await recovery.workers_alive(pool)
+    seen = f"{alive} running" if alive else "none runs; start one with `mediaq worker`"
+    return [schema, Check("workers", True, seen)]
 
 
 async def _schema(database: Database) -> Check:
     try:
         states = await migrate.status(database)
     except MediaqError as error:
-        return Check("schema", False, error.message, "see the message")
+        todo = f"use the mediaq that migrated this database, or name another in {database.source}"
+        return Check("schema", False, error.message, todo)
     pending = [str(migration) for migration, state in states if state == "pending"]
     if pending:
         return Check("schema", False, f"{len(pending)} migrations pending", "run `mediaq migrate`")

@@ -21,16 +21,13 @@ def command(*, status: bool, dry_run: bool, as_json: bool) -> int:
     with wiring.opened() as (_, database):
         if status:
             return _show(wiring.run(migration.status(database)), as_json=as_json)
-        quiet = as_json
-        applied = wiring.run(
-            migration.migrate(
-                database,
-                tell=lambda name: (
-                    None if quiet else click.echo(f"{'would apply' if dry_run else 'apply'} {name}")
-                ),
-                dry_run=dry_run,
-            )
-        )
+        verb = "would apply" if dry_run else "apply"
+
+        def tell(name: str) -> None:
+            if not as_json:
+                click.echo(f"{verb} {name}")
+
+        applied = wiring.run(migration.migrate(database, tell=tell, dry_run=dry_run))
         if as_json:
             click.echo(json.dumps({"dry_run": dry_run, "applied": [str(m) for m in applied]}))
         elif not applied:

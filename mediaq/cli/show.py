@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import PurePath
 from typing import Any
 
@@ -25,6 +26,8 @@ COLOURS: dict[Status, str] = {
     "cancelled": "magenta",
 }
 FULL = 100
+WIDE = 100
+"""Columns of a terminal from which lists show everything."""
 ATTEMPTS_SHOWN = 10
 FILES_SHOWN = 30
 """Files of one folder that are listed; sheets come first."""
@@ -55,9 +58,9 @@ def duration(milliseconds: int | None) -> str:
     return f"{milliseconds} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"  # noqa: PLR2004 - a second
 
 
-def coloured(status: Status) -> Text:
-    """Write a status in its colour."""
-    return Text(status, style=COLOURS[status])
+def moment(at: datetime) -> str:
+    """Write a time as the clock of whoever looks shows it."""
+    return f"{at.astimezone():%Y-%m-%d %H:%M:%S %Z}"
 
 
 def _grid() -> Table:
@@ -71,7 +74,10 @@ def detail(request: Detail) -> RenderableType:
     """Lay out a request with everything that was made of it."""
     head = _grid()
     head.add_row("request", str(request.request_id))
-    head.add_row("status", coloured(request.status))
+    status = Text(request.status, style=COLOURS[request.status])
+    if request.status == "pending" and request.run_after:
+        status.append(f", not before {moment(request.run_after)}", style="default")
+    head.add_row("status", status)
     head.add_row("media", Text(f"{request.media_type}  {request.media_path or request.media_url}"))
     if request.prompt:
         head.add_row("prompt", Text(request.prompt))
@@ -79,16 +85,13 @@ def detail(request: Detail) -> RenderableType:
         head.add_row("error", Text(request.error_message, style="red"))
     if request.options:
         head.add_row("options", ", ".join(f"{k}={v}" for k, v in request.options.items()))
-    head.add_row("created", f"{request.created_at:%Y-%m-%d %H:%M:%S %Z}")
+    head.add_row("created", moment(request.created_at))
     head.add_row("took", duration(request.processing_time_ms))
     parts: list[RenderableType] = [head]
     for result in request.results:
         head.add_row(result.result_type, Text(result.content or ""))
-    for attempt in request.attempts[-ATTEMPTS_SHOWN:]:
-        text = Text(f"{attempt.attempt}  {attempt.outcome or 'running'}  {attempt.worker}")
-        if attempt.error_message:
-            text.append(f"  {attempt.error_message}", style="dim")
-        head.add_row("attempt", text)
+    for attempt in _attempts(request):
+        head.add_row("attempt", attempt)
     for step in request.steps:
         took = duration(step.duration_ms)
         head.add_row(
@@ -96,12 +99,23 @@ def detail(request: Detail) -> RenderableType:
         )
     for call in request.deliveries:
         told = call.error or f"answered {call.status_code}"
-        again = f", again at {call.next_at:%m-%d %H:%M:%S}" if call.next_at else ""
+        again = f", again at {moment(call.next_at)}" if call.next_at else ""
         sentence = f"{call.event}, call {call.attempt} {call.outcome}: {told}{again}"
         head.add_row("webhook", Text(sentence, style="" if call.error is None else "red"))
     if request.files:
         parts.append(_files(request))
     return Group(*parts)
+
+
+def _attempts(request: Detail) -> Iterator[Text]:
+    """Write the latest attempts, each trouble once."""
+    told = {None, request.error_message}
+    for attempt in request.attempts[-ATTEMPTS_SHOWN:]:
+        text = Text(f"{attempt.attempt}  {attempt.outcome or 'running'}  {attempt.worker}")
+        if attempt.error_message not in told:
+            told.add(attempt.error_message)
+            text.append(f"  {attempt.error_message}", style="dim")
+        yield text
 
 
 def _files(request: Detail) -> RenderableType:
@@ -130,34 +144,48 @@ def _files(request: Detail) -> RenderableType:
     return Group(*parts)
 
 
-def listing(requests: Sequence[RequestView]) -> Table:
-    """Lay out a list of requests."""
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    for name in ("request", "status", "media", "source", "created", "took"):
-        table.add_column(name, no_wrap=name != "source", overflow="ellipsis")
+def listing(requests: Sequence[RequestView], width: int) -> Table:
+    """Lay out a list of requests for so many columns: ids whole, sources as far as they fit."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    wide = width >= WIDE
+    for name in ("request", "status", "created", *(("media", "took") if wide else ())):
+        table.add_column(name, no_wrap=True)
+    table.add_column("source")
     for request in requests:
+        more = (request.media_type, duration(request.processing_time_ms)) if wide else ()
+        name = PurePath(request.media_path or request.media_url or "").name
         table.add_row(
             str(request.request_id),
-            coloured(request.status),
-            request.media_type,
-            Text(PurePath(request.media_path or request.media_url or "").name),
-            f"{request.created_at:%m-%d %H:%M:%S}",
-            duration(request.processing_time_ms),
+            Text(request.status, style=COLOURS[request.status]),
+            f"{request.created_at.astimezone():%m-%d %H:%M}",
+            *more,
+            Text(name, no_wrap=True, overflow="ellipsis"),
         )
     return table
 
 
-def event(happened: Event) -> Text:
-    """Write an event as one line."""
-    line = Text(f"{happened.at:%H:%M:%S}  {happened.event_id:>6}  {happened.request_id}  ")
-    line.append(f"{happened.event:14}", style=COLOURS.get(happened.status, ""))
+def event(happened: Event, *, of_one: bool) -> Text:
+    """Write an event as one line, without the request when all are ``of_one``."""
+    line = Text(f"{happened.at.astimezone():%H:%M:%S}  {happened.event_id:>6}  ")
+    line.append("" if of_one else f"{happened.request_id}  ")
     data = happened.data
     if "doing" in data:
         line.append(f"{data['step']}: {data['doing']} {data['fraction']:.0%}")
     elif "step" in data:
-        line.append(f"{data['step']} {_outcome(data)}")
-    if happened.error:
-        line.append(happened.error, style="red")
+        line.append(f"{data['step']}: {_outcome(data)}")
+    else:
+        line.append(_status(happened))
+    return line
+
+
+def _status(happened: Event) -> Text:
+    """Write what became of a request, and why; a later attempt tells that it is one."""
+    line = Text(happened.event, style=COLOURS[happened.status])
+    if happened.event == "processing":
+        if happened.attempt > 1:
+            line.append(f", attempt {happened.attempt}")
+    elif happened.error:
+        line.append(f"{' again' if happened.event == 'pending' else ''}: {happened.error}")
     return line
 
 
@@ -175,6 +203,8 @@ async def follow(console: Console, happening: AsyncIterator[Event]) -> Event:
     with Live(console=console, refresh_per_second=12, auto_refresh=console.is_terminal) as live:
         async for told in happening:
             key, line = _progress_line(told)
+            if told.event == "pending":
+                lines.pop("processing", None)
             lines[key] = line
             if console.is_terminal:
                 live.update(Group(*lines.values()))
@@ -202,4 +232,4 @@ def _progress_line(told: Event) -> tuple[str, RenderableType]:
         line = Text.assemble(mark, f"{data['step']:16}", (f" {_outcome(data)}", "dim"))
         return data["step"], line
     sign = "✓" if told.event == "completed" else "✗" if told.event in LAST else "•"
-    return told.event, Text(f"{sign} {told.event}", style=COLOURS[told.status])
+    return told.event, Text.assemble((f"{sign} ", COLOURS[told.status]), _status(told))

@@ -40,7 +40,9 @@ def command(
     if as_json:
         click.echo(f"[{','.join(rows)}]")
     elif rows:
-        show.console().print(show.listing([RequestView.model_validate_json(row) for row in rows]))
+        console = show.console()
+        requests = [RequestView.model_validate_json(row) for row in rows]
+        console.print(show.listing(requests, console.width))
     else:
         click.echo("no requests")
 

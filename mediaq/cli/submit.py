@@ -11,12 +11,11 @@ from typing import Any, get_args
 
 import asyncpg
 import click
-from pydantic import ValidationError
 
-from mediaq import db, events, recovery, store
+from mediaq import db, events, intake, recovery, store
 from mediaq.cli import EXIT_FAILED, show, wiring
 from mediaq.cli.status import show_one
-from mediaq.errors import Rejected, Unavailable
+from mediaq.errors import Rejected
 from mediaq.model import TERMINAL, Accepted, MediaType, NewRequest, Options, Status
 from mediaq.settings import Database, Settings
 from mediaq.storage.local import LocalStorage
@@ -42,41 +41,54 @@ NO_WORKER = "No worker is running: this waits until one is (`mediaq worker`, or 
     help=f"An option: {', '.join(sorted(Options.model_fields))}. Repeatable.",
 )
 @click.option("--priority", type=click.IntRange(-1000, 1000), default=0, help="Higher runs first.")
+@click.option("--group", help="Whose turn it is: groups are served in turns.")
 @click.option(
     "--remote", is_flag=True, help="SOURCE is a path on the workers' machine: send it as it is."
 )
 @click.option("--wait", is_flag=True, help="Show progress until it ends; exit 1 unless completed.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(
+def command(  # noqa: PLR0913 - one per option of the command
     *,
     source: str,
     media_type: MediaType,
     prompt: str | None,
     options: tuple[str, ...],
     priority: int,
+    group: str | None,
     remote: bool,
     wait: bool,
     as_json: bool,
 ) -> int:
     """Insert a request."""
     with wiring.opened() as (read, database):
+        request_id = uuid.uuid4()
         url = source if source.lower().startswith(("http://", "https://")) else None
         new = NewRequest(
+            # First: nothing is copied for a misspelt one.
+            options=parse_options(options),
             media_type=media_type,
             media_url=url,
-            media_path=None if url else source if remote else str(place(read, Path(source))),
+            media_path=None
+            if url
+            else source
+            if remote
+            else str(place(read, Path(source), request_id)),
             prompt=prompt,
-            options=parse_options(options),
             priority=priority,
+            group_key=group,
             source_endpoint="cli",
         )
-        return wiring.run(_submit(database, new, wait=wait, as_json=as_json))
+        try:
+            return wiring.run(_submit(database, new, request_id, wait=wait, as_json=as_json))
+        except Rejected:
+            shutil.rmtree(LocalStorage(read.storage).copies / str(request_id), ignore_errors=True)
+            raise
 
 
 def parse_options(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """Read ``NAME=VALUE`` pairs, VALUE as JSON or else as text.
+    """Read ``NAME=VALUE`` pairs, VALUE as JSON or else as text; what it may be the database says.
 
-    Raises :class:`Rejected` that names the first that does not fit.
+    Raises :class:`Rejected` that names the first that is no option.
     """
     values: dict[str, Any] = {}
     for pair in pairs:
@@ -92,17 +104,11 @@ def parse_options(pairs: tuple[str, ...]) -> dict[str, Any]:
             values[name] = value if name in TEXTS else json.loads(value)
         except ValueError:
             values[name] = value
-    try:
-        return Options.model_validate(values).model_dump(exclude_unset=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = f"option {first['loc'][0]}: " if first["loc"] else ""
-        msg = f"{where}{first['msg'].removeprefix('Value error, ')}"
-        raise Rejected(msg) from None
+    return values
 
 
-def place(read: Settings, file: Path) -> Path:
-    """Give a path that workers may read: the file's own below a root, else a copy in uploads."""
+def place(read: Settings, file: Path, request_id: uuid.UUID) -> Path:
+    """Give a path that workers may read: the file's own below a root, else the request's copy."""
     if not file.is_file():
         msg = f"there is no file {file}; --remote sends a path of the workers' machine"
         raise Rejected(msg)
@@ -112,19 +118,14 @@ def place(read: Settings, file: Path) -> Path:
     if any(real.is_relative_to(root.resolve()) for root in roots):
         return real
     storage.prepare()
-    folder = storage.uploads / uuid.uuid4().hex
-    try:
-        folder.mkdir(mode=0o750)
-        return Path(shutil.copyfile(real, folder / real.name))
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        msg = f"{file} cannot be copied to {storage.uploads}: {error.strerror}"
-        raise Unavailable(msg) from error
+    return storage.copy(real, request_id)
 
 
-async def _submit(database: Database, new: NewRequest, *, wait: bool, as_json: bool) -> int:
+async def _submit(
+    database: Database, new: NewRequest, request_id: uuid.UUID, *, wait: bool, as_json: bool
+) -> int:
     async with wiring.small_pool(database) as pool, events.bells(database) as bells:
-        accepted: Accepted = await store.insert_request(pool, new)
+        accepted: Accepted = await intake.insert(pool, new, request_id)
         if not wait:
             click.echo(
                 json.dumps(accepted.model_dump(mode="json")) if as_json else accepted.request_id

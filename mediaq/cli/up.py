@@ -28,16 +28,4 @@ async def _up(read: Settings, database: Database) -> None:
     )
     if applied:
         log.info("schema.migrated", files=len(applied))
-    stop = wiring.stop_on_signals()
-    await wiring.together(
-        wiring.serve_api(
-            read,
-            database,
-            stop,
-            lambda url: log.info("api.ready", url=url, database=database.address),
-        ),
-        wiring.serve_worker(
-            read, database, stop, lambda _: log.info("worker.ready", storage=str(read.storage))
-        ),
-    )
-    log.info("up.stopped")
+    await wiring.serve("up", read, database, wiring.serve_api, wiring.serve_worker)

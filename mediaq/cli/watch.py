@@ -11,7 +11,7 @@ from mediaq import db, events, store
 from mediaq.cli import EXIT_FAILED, show, wiring
 from mediaq.errors import Rejected
 from mediaq.events import Bells
-from mediaq.model import LAST, TERMINAL, Event
+from mediaq.model import LAST, Event
 from mediaq.settings import Database
 
 
@@ -39,15 +39,16 @@ async def _watch(
     async with wiring.small_pool(database) as pool, events.bells(database) as bells:
         if request_id is not None and since is not None:
             # Whoever saw the end and asks what came after it is told how it ended, and no more.
-            status = await store.request_status(pool, request_id)
-            last = await events.last_of_request(pool, request_id)
-            if status in TERMINAL and last <= since:
-                return 0 if status == "completed" else EXIT_FAILED
+            standing = await events.standing(pool, request_id)
+            if standing.status is not None and standing.over(since):
+                return 0 if standing.status == "completed" else EXIT_FAILED
         async for event in await _events(pool, bells, request_id, since):
             if as_json:
                 click.echo(event.model_dump_json())
             else:
-                console.print(show.event(event))
+                # One event stays one line, to be copied or piped.
+                line = show.event(event, of_one=request_id is not None)
+                console.print(line, soft_wrap=True)
             if request_id is not None and event.event in LAST:
                 return 0 if event.event == "completed" else EXIT_FAILED
     return 0

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
@@ -16,6 +15,7 @@ import structlog
 from pydantic import SecretStr
 
 from mediaq import db, embedded, settings
+from mediaq.cli import EXIT_INTERRUPTED, EXIT_SIGNAL, logs
 from mediaq.errors import Unavailable
 from mediaq.settings import Database, Settings
 
@@ -24,82 +24,40 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+Service = Callable[[Settings, Database, asyncio.Event], Coroutine[Any, Any, None]]
+"""The API or a worker: opens what it needs and serves until the event is set."""
+
+log = structlog.get_logger()
+
 
 @contextmanager
-def opened(*, quiet: bool = False) -> Iterator[tuple[Settings, Database]]:
+def opened(*, quiet: bool = False, **given: object) -> Iterator[tuple[Settings, Database]]:
     """Read the settings, set up logs, and find the database or start the embedded one.
 
-    ``quiet`` is for commands that show what happens themselves: only errors are logged.
+    ``quiet`` is for commands that show what happens themselves: only errors are logged. Options of
+    the command line that were ``given`` win over the environment. An empty text is none: a
+    script's unset variable must not mean "all interfaces".
     """
-    read = settings.read()
-    set_up_logs(read, level="error" if quiet else read.log_level)
+    update = {key: value for key, value in given.items() if value is not None and value != ""}
+    read = settings.read().model_copy(update=update)
+    logs.set_up(read, level="error" if quiet else read.log_level)
     found = settings.database(os.environ)
     if found is not None:
         yield read, found
         return
-    with embedded.Postgres(read.home, bin_dir=read.pg_bin_dir).start() as server:
-        yield (
-            read,
-            Database(
-                dsn=SecretStr(server.dsn),
-                source="embedded",
-                password_file=server.place / "password",
-            ),
-        )
-
-
-def override(read: Settings, given: Mapping[str, object]) -> Settings:
-    """Let options of the command line that were given win over the environment.
-
-    An empty text is none: a script's unset variable must not mean "all interfaces".
-    """
-    update = {key: value for key, value in given.items() if value is not None and value != ""}
-    return read.model_copy(update=update)
-
-
-def set_up_logs(read: Settings, *, level: str) -> None:
-    """Send structured logs, and those of libraries, to stderr: text on a terminal, else JSON."""
-    text = read.log_format == "text" or (read.log_format == "auto" and sys.stderr.isatty())
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.ExtraAdder(allow=()),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    # Never the values of local variables: a DSN with its password is among them.
-    plain = structlog.dev.plain_traceback
-    render: list[Any] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
-        if text
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    )
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
-        )
-    )
-    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
-    # Procrastinate tells every start and end of a job, which the worker tells better.
-    logging.getLogger("procrastinate").setLevel(logging.ERROR)
-    # A client's malformed HTTP is answered with 400 and is no error of ours.
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    wish = embedded.Postgres(read.home, bin_dir=read.pg_bin_dir)
+    with wish.start() as server, embedded.watched(server):
+        file = server.place / "password"
+        yield read, Database(dsn=SecretStr(server.dsn), source="embedded", password_file=file)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a command's coroutine; trouble with the database becomes one sentence."""
     try:
         return asyncio.run(main)
-    except asyncio.CancelledError:
-        # By the second signal, which is what Ctrl-C is elsewhere.
-        raise KeyboardInterrupt from None
+    except asyncio.CancelledError as stopped:
+        # By the second signal; its number tells whoever sent it.
+        sys.exit(EXIT_SIGNAL + stopped.args[0] if stopped.args else EXIT_INTERRUPTED)
     except (
         asyncpg.UndefinedTableError,
         asyncpg.UndefinedFunctionError,
@@ -117,8 +75,11 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     except asyncpg.InvalidCatalogNameError as error:
         msg = f"{error}; create it, or name another"
         raise Unavailable(msg) from None
-    except (*db.CONNECTION_ERRORS, TimeoutError) as error:
+    except db.CONNECTION_ERRORS as error:
         msg = f"the database cannot be reached: {error or type(error).__name__}"
+        raise Unavailable(msg) from None
+    except db.PASSING_ERRORS as error:
+        msg = f"the database cannot do this now: {error}"
         raise Unavailable(msg) from None
 
 
@@ -132,20 +93,21 @@ async def small_pool(database: Database) -> AsyncIterator[db.Pool]:
 def stop_on_signals() -> asyncio.Event:
     """Make an event that SIGTERM, SIGHUP and SIGINT set; the second one stops now.
 
-    Then the task that called this is cancelled, and with it all that runs; the command ends as
-    an interrupted one.
+    Then the task that called this is cancelled, and with it all that runs; the command ends with
+    the exit code of a shell's command that the signal ended.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     main = asyncio.current_task()
 
-    def ask() -> None:
+    def ask(number: signal.Signals) -> None:
+        log.info("stop.asked", signal=number.name, now=stop.is_set())
         if stop.is_set() and main is not None:
-            main.cancel()
+            main.cancel(int(number))
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        loop.add_signal_handler(number, ask)
+        loop.add_signal_handler(number, ask, number)
     return stop
 
 
@@ -172,13 +134,28 @@ async def beside(main: Coroutine[Any, Any, None], *sides: Coroutine[Any, Any, No
     await together(all_of_it())
 
 
+async def serve(name: str, read: Settings, database: Database, *services: Service) -> None:
+    """Run services side by side until a signal; the log tells the end under the command's name."""
+    stop = stop_on_signals()
+    await together(*(service(read, database, stop) for service in services))
+    ended = f"{name}.stopped"
+    log.info(ended)
+
+
 async def serve_api(
-    read: Settings, database: Database, stop: asyncio.Event, ready: Callable[[str], None]
+    read: Settings,
+    database: Database,
+    stop: asyncio.Event,
+    ready: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Open what the API needs and serve until ``stop`` is set."""
+    """Open what the API needs and serve until ``stop`` is set; ``ready`` hears its URL."""
     from mediaq import events
     from mediaq.api import app
     from mediaq.api.context import Context
+
+    def told(url: str) -> None:
+        log.info("api.ready", url=url, database=database.address, source=database.source)
+        ready(url)
 
     async with (
         db.pool(
@@ -187,19 +164,26 @@ async def serve_api(
         events.bells(database) as bells,
     ):
         await app.serve(
-            Context(pool, bells), host=read.host, port=read.port, stop=stop, ready=ready
+            Context(pool, bells, read.max_streams),
+            host=read.host,
+            port=read.port,
+            stop=stop,
+            ready=told,
         )
 
 
 async def serve_worker(
-    read: Settings, database: Database, stop: asyncio.Event, ready: Callable[[Worker], None]
+    read: Settings,
+    database: Database,
+    stop: asyncio.Event,
+    ready: Callable[[Worker], None] = lambda _: None,
 ) -> None:
-    """Open what a worker needs and run jobs until ``stop`` is set."""
+    """Open what a worker needs and run jobs until ``stop`` is set; ``ready`` hears the worker."""
     from mediaq import delivery, queue, recovery, retention
     from mediaq.media.local import LocalMedia, bounds
     from mediaq.removal import REMOVE_FILES, Removal
     from mediaq.storage.local import LocalStorage
-    from mediaq.worker import ANALYSE, Worker
+    from mediaq.worker import ANALYSE, LOCK_SECONDS, Worker
 
     storage = LocalStorage(read.storage)
     storage.prepare()
@@ -211,6 +195,7 @@ async def serve_worker(
         size=read.pool_size,
         overflow=read.max_overflow,
         search_path=queue.SEARCH_PATH,
+        lock_timeout=LOCK_SECONDS,
     ) as pool:
         me = await recovery.register(pool)
         worker = Worker(read, pool, storage, media, me)
@@ -221,23 +206,31 @@ async def serve_worker(
             delivery.DELIVER: delivery.Delivery(read, pool, signers).deliver,
             REMOVE_FILES: removal.remove_files,
         }
-        ready(worker)
-        await beside(
-            queue.serve(
-                database,
-                pool,
-                tasks,
-                queues=read.queues,
-                concurrency=read.concurrency,
-                drain_timeout=read.drain_timeout,
-                heartbeat=read.heartbeat,
-                stop=stop,
-            ),
-            keeper.run(worker.end_superseded),
-            worker.watch(database),
-            removal.keep_swept(read.attempt_timeout),
-            retention.keep_clean(pool, retention.keep(read)),
+        log.info(
+            "worker.ready",
+            queues=read.queues or "all",
+            concurrency=read.concurrency,
+            database=database.address,
+            source=database.source,
+            storage=str(read.storage),
         )
-        # Where the database is away, the sweep of others finds out by itself.
-        with suppress(*db.CONNECTION_ERRORS, TimeoutError):
-            await recovery.unregister(pool, me)
+        ready(worker)
+        try:
+            await beside(
+                queue.serve(
+                    database,
+                    pool,
+                    tasks,
+                    queues=read.queues,
+                    concurrency=read.concurrency,
+                    drain_timeout=read.drain_timeout,
+                    life=queue.Life(read.heartbeat, read.stalled_after),
+                    stop=stop,
+                ),
+                keeper.run(worker.look_after),
+                worker.watch(database),
+                removal.keep_swept(read.attempt_timeout),
+                retention.keep_clean(pool, retention.keep(read)),
+            )
+        finally:
+            await worker.leave()

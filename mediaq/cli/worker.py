@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import click
-import structlog
 
 from mediaq.cli import wiring
 from mediaq.errors import Rejected
-from mediaq.settings import QUEUES, Database, Settings
+from mediaq.settings import QUEUES
 
 
 @click.command(
@@ -33,29 +32,7 @@ def command(queues: str | None, concurrency: int | None, drain_timeout: float | 
     if unknown := set(wanted) - set(QUEUES):
         msg = f"there is no queue {min(unknown)!r}; the queues are {', '.join(QUEUES)}"
         raise Rejected(msg)
-    given = {
-        "queues": wanted or None,
-        "concurrency": concurrency,
-        "drain_timeout": drain_timeout,
-    }
-    with wiring.opened() as (read, database):
-        wiring.run(_serve(wiring.override(read, given), database))
-
-
-async def _serve(read: Settings, database: Database) -> None:
-    log = structlog.get_logger()
-    stop = wiring.stop_on_signals()
-    await wiring.serve_worker(
-        read,
-        database,
-        stop,
-        lambda _: log.info(
-            "worker.ready",
-            queues=read.queues or "all",
-            concurrency=read.concurrency,
-            database=database.address,
-            source=database.source,
-            storage=str(read.storage),
-        ),
-    )
-    log.info("worker.stopped")
+    with wiring.opened(
+        queues=wanted or None, concurrency=concurrency, drain_timeout=drain_timeout
+    ) as (read, database):
+        wiring.run(wiring.serve("worker", read, database, wiring.serve_worker))

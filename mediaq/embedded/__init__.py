@@ -8,11 +8,12 @@
 ``start`` is for synchronous code before the event loop runs. One concern per module: ``account``
 (who the server runs as), ``programs`` (which PostgreSQL), ``place`` (where it lives), ``cluster``
 (its data), ``postmaster`` (its process), ``locks`` (who waits for whom), ``use`` (who needs it),
-``server`` (what one asks for).
+``server`` (what one asks for), ``watch`` (who starts it again when it dies).
 """
 
 from __future__ import annotations
 
 from mediaq.embedded.server import Postgres, Server
+from mediaq.embedded.watch import watched
 
-__all__ = ["Postgres", "Server"]
+__all__ = ["Postgres", "Server", "watched"]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from mediaq.embedded import cluster, locks, postmaster, programs
 from mediaq.embedded.cluster import DATABASE, USER
 from mediaq.embedded.locks import Deadline
-from mediaq.embedded.place import runner, settle
+from mediaq.embedded.place import Place, runner, settle
 from mediaq.embedded.postmaster import HOST, Postmaster
 from mediaq.embedded.use import Use
 from mediaq.errors import Rejected, Unavailable
@@ -17,8 +17,6 @@ from mediaq.errors import Rejected, Unavailable
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
-
-    from mediaq.embedded.place import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ class Postgres:
             with locks.alone(place.busy, deadline):
                 use = Use(place)
                 try:
-                    return _server(place, self._running(place, deadline), use)
+                    return _server(self, place, self.running(place, deadline), use)
                 except Unavailable:
                     use.leave()
                     raise
@@ -67,8 +65,8 @@ class Postgres:
             msg = f"PostgreSQL for {self.home} could not be started: {failure}."
             raise Unavailable(msg) from failure
 
-    def _running(self, place: Place, deadline: Deadline) -> Postmaster:
-        """Return the server that runs, or one that is started now."""
+    def running(self, place: Place, deadline: Deadline) -> Postmaster:
+        """Return the server that runs, or one that is started now; ``place.busy`` must be held."""
         found = postmaster.wait(place, deadline)
         if found:
             return found
@@ -97,6 +95,27 @@ class Server:
     pid: int
     place: Path
     _use: Use = field(repr=False, compare=False)
+    _wish: Postgres = field(repr=False, compare=False)
+
+    def revive(self) -> bool:
+        """Start the server again, on the same port, if it has died, and return whether it had.
+
+        Raises ``Unavailable`` when it does not start.
+        """
+        place = Place(self.place)
+        if postmaster.find(place.data) is not None:
+            return False
+        deadline = Deadline(self._wish.timeout)
+        try:
+            with locks.alone(place.busy, deadline):
+                # Another of its users may have been faster.
+                if postmaster.find(place.data) is not None:
+                    return False
+                replace(self._wish, port=self.port).running(place, deadline)
+        except OSError as failure:
+            msg = f"PostgreSQL in {self.place} could not be started again: {failure}."
+            raise Unavailable(msg) from failure
+        return True
 
     def release(self) -> None:
         """Stop using the server, and stop it if nobody else uses it; the second call does nothing.
@@ -119,7 +138,7 @@ class Server:
         self.release()
 
 
-def _server(place: Place, running: Postmaster, use: Use) -> Server:
+def _server(wish: Postgres, place: Place, running: Postmaster, use: Use) -> Server:
     """Return what a user of the server in ``place`` needs to know."""
     try:
         password = place.password.read_text()
@@ -139,4 +158,5 @@ def _server(place: Place, running: Postmaster, use: Use) -> Server:
         pid=running.pid,
         place=place.folder,
         _use=use,
+        _wish=wish,
     )

@@ -34,7 +34,10 @@ def find_ffmpeg(configured: Path | str | None = None) -> Ffmpeg:
     if configured is not None and str(configured):
         program = shutil.which(str(configured))
         if program is None:
-            msg = f"MEDIAQ_FFMPEG names {configured}, which is no program that can be run"
+            msg = (
+                f"MEDIAQ_FFMPEG names {configured}, which is no program that can be run;"
+                " correct it, or unset it and let one be found"
+            )
             raise Unavailable(msg)
         return _with_probe(Path(program), "MEDIAQ_FFMPEG")
     found = next(_candidates(), None)

@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import asyncpg
 import procrastinate
@@ -25,9 +26,11 @@ SEARCH_PATH = "mediaq, pg_temp"
 
 POLL_SECONDS = 5.0
 BEAT_SECONDS = 10.0
-STALLED_SECONDS = 30.0
+RETRY_SECONDS = (1, 15)
+"""First and longest wait of a job that the database kept from its work; it doubles in between."""
+
 RETRY_DELAYS = procrastinate.RetryStrategy(max_attempts=20, exponential_wait=2)
-"""For an attempt whose verdict could not be recorded, as when the database went away."""
+"""For a job that failed in another way."""
 
 RESTART_SECONDS = (0.5, 30.0)
 """First and longest wait before a worker that ended by itself is started again."""
@@ -50,6 +53,31 @@ HOPELESS = (
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Life:
+    """How often a worker gives a sign of life, and when without one it is dead, in seconds."""
+
+    heartbeat: float = BEAT_SECONDS
+    stalled_after: float = 3 * BEAT_SECONDS
+
+
+class Again(procrastinate.BaseRetryStrategy):
+    """When a job comes again: soon and for ever while the database keeps it from its work."""
+
+    def get_retry_decision(
+        self, *, exception: BaseException, job: procrastinate.jobs.Job
+    ) -> procrastinate.RetryDecision | None:
+        """Decide by what the job raised."""
+        first, longest = RETRY_SECONDS
+        if isinstance(exception, asyncpg.LockNotAvailableError):
+            # Nothing gets worse by looking again.
+            return procrastinate.RetryDecision(retry_in={"seconds": first})
+        if isinstance(exception, db.PASSING_ERRORS):
+            wait = min(first * 2 ** min(job.attempts, 10), longest)
+            return procrastinate.RetryDecision(retry_in={"seconds": wait})
+        return RETRY_DELAYS.get_retry_decision(exception=exception, job=job)
+
+
 async def serve(
     database: Database,
     pool: db.Pool,
@@ -58,7 +86,7 @@ async def serve(
     queues: Sequence[str],
     concurrency: int,
     drain_timeout: float,
-    heartbeat: float,
+    life: Life,
     stop: asyncio.Event,
 ) -> None:
     """Run jobs of the named ``tasks`` until ``stop`` is set.
@@ -73,10 +101,12 @@ async def serve(
     wait = RESTART_SECONDS[0]
     while not stop.is_set():
         began = time.monotonic()
-        connector = AsyncpgConnector(database, pool, slots=concurrency, stop=stop)
+        connector = AsyncpgConnector(
+            database, pool, slots=concurrency, stop=stop, poll_seconds=POLL_SECONDS
+        )
         error: BaseException | None = None
         try:
-            await _work(connector, tasks, queues, concurrency, drain_timeout, heartbeat, stop)
+            await _work(connector, tasks, queues, concurrency, drain_timeout, life, stop)
         except exceptions.ConnectorException as failed:
             error = failed.__cause__ or failed
         except Exception as failed:  # noqa: BLE001 - a supervisor outlives whatever it watches
@@ -100,7 +130,7 @@ async def _work(
     queues: Sequence[str],
     concurrency: int,
     drain_timeout: float,
-    heartbeat: float,
+    life: Life,
     stop: asyncio.Event,
 ) -> None:
     """Run one worker of Procrastinate's until it ends or ``stop`` is set."""
@@ -121,7 +151,7 @@ async def _work(
 
     app = procrastinate.App(connector=connector)
     for name, run in tasks.items():
-        app.task(name=name, retry=RETRY_DELAYS)(run)
+        app.task(name=name, retry=Again())(run)
 
     async with app.open_async():
         main = asyncio.create_task(
@@ -134,28 +164,30 @@ async def _work(
                 # The request row and its events tell the story; finished jobs would only pile up.
                 delete_jobs="successful",
                 install_signal_handlers=False,
-                update_heartbeat_interval=heartbeat,
-                stalled_worker_timeout=STALLED_SECONDS,
+                update_heartbeat_interval=life.heartbeat,
+                stalled_worker_timeout=life.stalled_after,
                 worker_middleware=[keep_in_mind],
             )
         )
         waits = {asyncio.create_task(event.wait()) for event in (stop, connector.broken)}
-        pulse = asyncio.create_task(watch(connector, POLL_SECONDS, heartbeat))
+        pulse = asyncio.create_task(watch(connector, POLL_SECONDS, life.heartbeat))
         try:
-            await asyncio.wait({main, *waits}, return_when=asyncio.FIRST_COMPLETED)
+            try:
+                await asyncio.wait({main, *waits}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                if stop.is_set():
+                    systemd.notify("STOPPING=1")
+                for task in (*waits, pulse, main):
+                    task.cancel()
+                await asyncio.wait({main})
         except asyncio.CancelledError:
-            # Stop now: do not wait for what runs.
-            for task in running:
-                task.cancel()
-            raise
-        finally:
-            if stop.is_set():
-                systemd.notify("STOPPING=1")
-            for task in (*waits, pulse, main):
-                task.cancel()
+            # Stop now, perhaps in the middle of a graceful stop: do not wait for what runs.
+            for job in running:
+                job.cancel()
             await asyncio.wait({main})
-            if not main.cancelled():
-                main.result()
+            raise
+        if not main.cancelled():
+            main.result()
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

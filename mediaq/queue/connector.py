@@ -14,7 +14,8 @@ from procrastinate.sql import queries as engine
 
 from mediaq import db
 from mediaq.listen import listen
-from mediaq.queue.jobs import Jobs
+from mediaq.queue.clock import Clock
+from mediaq.queue.jobs import NOTHING, Jobs
 from mediaq.queue.line import Line
 from mediaq.queue.statements import DRIVER_ERRORS, run, translated
 from mediaq.settings import Database
@@ -41,6 +42,7 @@ class AsyncpgConnector(connector.BaseAsyncConnector):
         *,
         slots: int = 1,
         stop: asyncio.Event | None = None,
+        poll_seconds: float = 0.0,
     ) -> None:
         self._database = database
         self._pool = pool
@@ -52,6 +54,7 @@ class AsyncpgConnector(connector.BaseAsyncConnector):
         self._fetching = False
         self._missed = False
         self._wake: Callable[[], None] = lambda: None
+        self._clock = Clock(self.jobs, poll_seconds)
 
     def get_sync_connector(self) -> connector.BaseConnector:
         """Nothing here runs synchronously."""
@@ -61,7 +64,8 @@ class AsyncpgConnector(connector.BaseAsyncConnector):
         """Do nothing: the pool is opened and closed by whoever lent it."""
 
     async def close_async(self) -> None:
-        """Do nothing, see :meth:`open_async`."""
+        """Stop looking ahead; for the pool see :meth:`open_async`."""
+        self._clock.stop()
 
     async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
         """Run a query whose rows do not matter."""
@@ -187,7 +191,7 @@ class AsyncpgConnector(connector.BaseAsyncConnector):
         self._fetching = True
         try:
             with self._told():
-                return await self.jobs.claim(queues, worker_id)
+                row = await self.jobs.claim(queues, worker_id)
         finally:
             self._fetching = False
             if self._missed:
@@ -195,6 +199,10 @@ class AsyncpgConnector(connector.BaseAsyncConnector):
                 # that rang meanwhile for a job the fetch did not see: ring again after that.
                 self._missed = False
                 asyncio.get_running_loop().call_soon(self._wake)
+        self._clock.stop()
+        if row is NOTHING:
+            self._clock.start(queues, self._wake)
+        return row
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -101,6 +101,14 @@ class Jobs:
         self._all_started.clear()
         return self.one_ready() or NOTHING
 
+    async def next_claim_in(self, queues: Iterable[str] | None) -> float | None:
+        """Say in how many seconds a claim may find more without a bell; None when it will not."""
+        wanted = None if queues is None else list(queues)
+        seconds: float | None = await self._line.ride(
+            lambda connection: connection.fetchval(db.queries()["next_claim_in"], wanted)
+        )
+        return seconds
+
     async def finish(self, job_id: int, status: str, *, delete: bool) -> None:
         """Write that a job ended; returns when it is written.
 

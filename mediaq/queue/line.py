@@ -1,4 +1,4 @@
-"""The way to the database that rides out its absence: tries again for a while, and tells once."""
+"""The way to the database that rides out its troubles: tries again for a while, and tells once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mediaq import db
 T = TypeVar("T")
 
 RIDE_SECONDS = 600.0
-"""How long a statement is tried again while the database is away."""
+"""How long a statement is tried again while the database is away or full."""
 
 FAREWELL_SECONDS = 10.0
 """The same once the worker was asked to stop."""
@@ -43,7 +43,7 @@ class Line:
         self._suspicious = True
 
     async def ride(self, use: Callable[[db.Connection], Awaitable[T]]) -> T:
-        """Lend a connection to ``use``, again while the database is away, and return its answer.
+        """Lend a connection to ``use``, again while the database is in trouble; return its answer.
 
         ``use`` may run twice although the first time took effect: its answer was lost. Raises
         what the driver raised when the time is up.
@@ -53,7 +53,7 @@ class Line:
         while True:
             try:
                 answer = await self._try(use)
-            except db.CONNECTION_ERRORS as error:
+            except db.PASSING_ERRORS as error:
                 await self._note_loss(error)
                 spent = time.monotonic() - began
                 if spent > (FAREWELL_SECONDS if self._stop.is_set() else RIDE_SECONDS):
@@ -84,8 +84,9 @@ class Line:
             return
         self._lost = time.monotonic()
         log.warning("queue.database_lost", error=str(error) or repr(error))
-        # The other connections went the same way, most likely, and each would cost such a wait.
-        await self._pool.expire_connections()
+        if isinstance(error, db.CONNECTION_ERRORS):
+            # The others went the same way, most likely, and each would cost such a wait.
+            await self._pool.expire_connections()
 
     def _note_answer(self) -> None:
         if self._lost is not None:

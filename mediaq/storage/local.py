@@ -22,6 +22,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+COPIES = "uploads/requests"
+"""The key below which copies lie that were made for one request each, by its id."""
+
+
 class LocalStorage:
     """The backend ``local``: folders ``uploads``, ``outputs`` and ``temp`` below one root.
 
@@ -31,6 +35,7 @@ class LocalStorage:
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
         self.uploads = self.root / "uploads"
+        self.copies = self.root / COPIES
         self.outputs = self.root / "outputs"
         self.temp = self.root / "temp"
 
@@ -82,6 +87,33 @@ class LocalStorage:
         except OSError as error:
             msg = f"stored files cannot be removed: {error.strerror}"
             raise Unavailable(msg, key=key) from error
+
+    def copy(self, source: Path, request_id: UUID) -> Path:
+        """Copy a file to the uploads for one request alone, with which it goes.
+
+        Raises :class:`Unavailable` when the disk fails or is full.
+        """
+        folder = self.copies / str(request_id)
+        try:
+            _make_folder(folder)
+            return Path(shutil.copyfile(source, folder / source.name))
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            msg = f"{source} cannot be copied to {self.uploads}: {error.strerror}"
+            raise Unavailable(msg) from error
+
+    async def copied(self, age: float = 0) -> set[UUID]:
+        """Name the requests that have a copy, untouched for ``age`` seconds."""
+        return await asyncio.to_thread(self._copied, time.time() - age)
+
+    def _copied(self, before: float) -> set[UUID]:
+        found = set()
+        for folder in self.copies.glob("*"):
+            # A file that is being copied right now tells it by its own time.
+            with suppress(OSError, ValueError):
+                if all(path.stat().st_mtime <= before for path in (folder, *folder.iterdir())):
+                    found.add(UUID(folder.name))
+        return found
 
     async def output_folders(self, age: float) -> list[tuple[UUID, str]]:
         """List the folders of steps, each with its request, untouched for ``age`` seconds."""

@@ -1,13 +1,14 @@
-"""What is broken here: a server of a test's own, and the way to it."""
+"""What is broken here: a server of a test's own, the way to it, and a disk."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -17,6 +18,7 @@ from mediaq import migrate
 from mediaq.embedded import Postgres
 from mediaq.embedded.server import Server
 from mediaq.settings import Database
+from tests.chaos import disks
 from tests.conftest import SERVER_SETTINGS
 
 _numbers = itertools.count(1)
@@ -54,6 +56,35 @@ async def breakable(home: Path) -> AsyncIterator[Breakable]:
         yield server
     finally:
         await server.stop()
+
+
+@pytest.fixture
+def small(home: Path) -> Iterator[Path]:
+    """A folder on a small disk: one of the test's own or, in a container, its shared memory."""
+    folder = home / f"small-{next(_numbers)}"
+    folder.mkdir()
+    with ExitStack() as stack:
+        if disks.may_mount(folder):
+            stack.enter_context(disks.small_disk(folder))
+        elif disks.shared_memory_is_small():
+            folder = Path(stack.enter_context(TemporaryDirectory(dir=disks.SHARED_MEMORY)))
+        else:
+            # The test runs elsewhere, see below.
+            yield folder
+            return
+        folder.chmod(0o755)
+        place = folder / "disk"
+        place.mkdir()
+        yield place
+
+
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run what needs a disk, where we may not mount one, in name spaces of its own."""
+    folder = pyfuncitem.funcargs.get("small")
+    if not isinstance(folder, Path) or folder.name == "disk":
+        return None
+    disks.elsewhere(pyfuncitem.nodeid)
+    return True
 
 
 @dataclass

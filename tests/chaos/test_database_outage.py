@@ -10,11 +10,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import asyncpg
 import pytest
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from mediaq import db, queue
 from mediaq.queue import line
 from mediaq.settings import Database
 from tests.chaos.conftest import Breakable, Proxy
+from tests.conftest import until_no_job_is_left
 
 
 class Tasks:
@@ -51,7 +53,7 @@ async def serving(database: Database, tasks: Tasks) -> AsyncIterator[None]:
                 queues=(),
                 concurrency=4,
                 drain_timeout=5,
-                heartbeat=queue.BEAT_SECONDS,
+                life=queue.Life(queue.BEAT_SECONDS),
                 stop=stop,
             )
         )
@@ -128,8 +130,14 @@ async def test_a_stopped_server_holds_up_jobs_and_loses_none(
     """Heartbeats and claims fail again and again; the worker lives, and so do its jobs."""
     monkeypatch.setattr(queue, "BEAT_SECONDS", 0.1)
     monkeypatch.setattr(line, "RETRY_SECONDS", (0.05, 0.1))
-    tasks = Tasks()
-    with capture_logs() as logs:
+    tasks, recovered = Tasks(), asyncio.Event()
+
+    def note(_: object, __: str, entry: EventDict) -> EventDict:
+        if entry["event"] == "listener.recovered":
+            recovered.set()
+        return entry
+
+    with capture_logs([note]) as logs:
         async with asyncio.timeout(60), serving(breakable.database, tasks):
             await defer(breakable.database, "held 1", "held 2")
             await tasks.seen("held 1", "held 2")
@@ -140,8 +148,7 @@ async def test_a_stopped_server_holds_up_jobs_and_loses_none(
             await defer(breakable.database, *(f"later {number}" for number in range(20)))
             await tasks.seen(*(f"later {number}" for number in range(20)))
             # The jobs may have been found before the listener is back.
-            while not any(entry["event"] == "listener.recovered" for entry in logs):  # noqa: ASYNC110 - the log tells it
-                await asyncio.sleep(0.01)
+            await recovered.wait()
     assert set(tasks.ran.values()) == {1}
     await nothing_left(breakable.database)
     told = [entry["event"] for entry in logs]
@@ -182,8 +189,8 @@ async def test_a_connection_whose_packets_vanish_is_noticed_within_15_seconds(
     ):
         await defer(breakable.database, "before")
         await tasks.seen("before")
-        while await execute(breakable.database, "SELECT FROM procrastinate_jobs"):
-            pass
+        async with db.pool(breakable.database, name="test", size=1, overflow=0) as pool:
+            await until_no_job_is_left(pool)
         proxy.freeze()
         began = time.monotonic()
         await defer(breakable.database, "after")

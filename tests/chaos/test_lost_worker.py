@@ -20,7 +20,7 @@ from mediaq.model import TERMINAL
 from mediaq.removal import Removal
 from mediaq.settings import Database, Settings
 from mediaq.views import Detail
-from tests.conftest import Ended, Insert, claim, working
+from tests.conftest import Ended, Insert, claim, until_no_job_is_left, working
 
 # A worker that says when it has come to a step, and then waits to be killed there.
 HANGING = """
@@ -127,8 +127,7 @@ async def test_a_killed_workers_request_goes_on_elsewhere_and_makes_each_thing_o
         assert (await ended(request_id)).event == "completed"
         await Removal(pool, worker.storage).sweep(0, 0)
         # The job of the dead worker comes back as well, and ends quietly.
-        while await pool.fetchval("SELECT count(*) FROM mediaq.procrastinate_jobs"):  # noqa: ASYNC110 - rows tell it
-            await asyncio.sleep(0.05)
+        await until_no_job_is_left(pool)
     detail = await read(pool, request_id)
     assert [attempt.outcome for attempt in detail.attempts] == ["lost", "completed"]
     assert len({attempt.worker for attempt in detail.attempts}) == 2
@@ -250,14 +249,17 @@ async def test_a_running_request_stops_at_once_with_its_child_process(
         await insert(media_path=str(pipe))
         # Opening the pipe for writing waits until the child has opened it for reading.
         writer = await asyncio.to_thread(os.open, pipe, os.O_WRONLY)
+        gone = asyncio.Event()
+        asyncio.get_running_loop().add_reader(writer, gone.set)
         await pool.execute(statement)
-        while worker._running:  # noqa: ASYNC110 - the worker has no event for it
-            await asyncio.sleep(0.01)
-        # Nobody reads any more: the child is gone.
+        # Nobody reads any more: the child has ended, long before the worker is told to.
+        async with asyncio.timeout(30):
+            await gone.wait()
+        asyncio.get_running_loop().remove_reader(writer)
         with pytest.raises(BrokenPipeError):
             os.write(writer, b"x")
         os.close(writer)
-        assert not list(worker.storage.temp.iterdir())
+    assert not list(worker.storage.temp.iterdir())
     outcomes = [row["outcome"] for row in await pool.fetch("SELECT outcome FROM mediaq.attempts")]
     assert outcomes == (["cancelled"] if "cancelled" in statement else [])
 

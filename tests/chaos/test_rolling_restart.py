@@ -13,7 +13,7 @@ from mediaq import db, events, queue
 from mediaq.events import Bells
 from mediaq.model import TERMINAL
 from mediaq.settings import Database, Settings
-from tests.conftest import Insert, working
+from tests.conftest import Insert, until_no_job_is_left, working
 
 REQUESTS = 24
 
@@ -51,8 +51,7 @@ async def test_two_workers_that_are_restarted_in_turn_end_every_request_once(
             if len(ended) == REQUESTS:
                 break
         # A request that was given back may have a job too many, which ends quietly.
-        while await pool.fetchval("SELECT count(*) FROM mediaq.procrastinate_jobs"):  # noqa: ASYNC110 - rows tell it
-            await asyncio.sleep(0.05)
+        await until_no_job_is_left(pool)
     assert set(ended) == waiting
     counted = await pool.fetchrow(
         "SELECT (SELECT count(*) FROM contact_sheets) AS sheets,"

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import io
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ from mediaq.api.context import Context
 from mediaq.events import Bells
 from mediaq.model import Event
 from mediaq.settings import Database
+from tests.flow.test_options import judged
 from tests.unit.test_options import BAD
 
 Client = test_utils.TestClient[Any, Any]
@@ -284,10 +286,10 @@ async def test_a_wait_also_ends_with_a_cancellation(
     waiting = asyncio.create_task(
         api.post("/api/media/analyze", json={"media_url": URL}, headers={"Prefer": "wait=100"})
     )
-    rung = bells.waiter()
-    while not await listed(api):
-        await rung.wait()
-        rung.clear()
+    with bells.waiter() as rung:
+        while not await listed(api):
+            await rung.wait()
+            rung.clear()
     await pool.execute("UPDATE media_analysis_requests SET status = 'cancelled'")
     async with await waiting as response:
         assert response.status == 200
@@ -438,14 +440,8 @@ async def test_what_is_no_json_object_is_refused(refusing: Client, body: bytes) 
         ({"prompt": 5}, "/prompt"),
         ({"prompt": "a\0"}, "/prompt"),
         ({"prompt": "x" * 100_001}, "/prompt"),
-        ({"options": []}, "/options"),
-        ({"options": "x"}, "/options"),
-        ({"options": {"frames": "5"}}, "/options/frames"),
-        ({"options": {"frames": True}}, "/options/frames"),
-        ({"options": {"frames": 10**40}}, "/options/frames"),
-        ({"options": {"grid": None}}, "/options/grid"),
-        ({"options": {"frames": 5, "interval_seconds": 5}}, "/options"),
-        ({"options": {"a/b~c": 5}}, "/options/a~1b~0c"),
+        ({"options": {"grid": "2x3\0"}}, "/options"),
+        ({"options": {"frames": float("inf")}}, "/options"),
         ({"user_metadata": []}, "/user_metadata"),
         ({"user_metadata": "x"}, "/user_metadata"),
         ({"user_metadata": {"a": ["\0"]}}, "/user_metadata"),
@@ -500,10 +496,6 @@ async def test_every_field_that_does_not_fit_is_pointed_at(refusing: Client) -> 
         ({"video_url": URL}, "analyze", "did you mean media_url?"),
         ({"promt": "x"}, "analyze", "did you mean prompt?"),
         ({"Priority": 5}, "analyze", "did you mean priority?"),
-        ({"options": {"frame": 5}}, "analyze", "did you mean frames?"),
-        ({"options": {"interval": 5}}, "analyze", "did you mean interval_seconds?"),
-        ({"options": {"thumbwidth": 5}}, "analyze", "did you mean thumb_width?"),
-        ({"options": {"xyzzy": 5}}, "analyze", "known are want, grid, frames,"),
         ({"xyzzy": 5}, "analyze", "known are media_type, media_url, media_path,"),
         ({"audio_url": URL}, "video", "did you mean media_url?"),
     ],
@@ -562,14 +554,40 @@ async def test_a_routes_own_spelling_is_pointed_at(refusing: Client) -> None:
     assert answer["errors"][0]["pointer"] == "/video_url"
 
 
-async def test_options_are_refused_as_the_database_refuses_them(refusing: Client) -> None:
-    for text in BAD:
+async def test_options_are_refused_in_the_words_of_the_database(
+    refusing: Client, pool: db.Pool
+) -> None:
+    for text, sentence in (await judged(pool, BAD)).items():
         if text == "null":
             continue  # says nothing, here as in SQL
         body = f'{{"media_url": "{URL}", "options": {text}}}'.encode()
         async with refusing.post("/api/media/analyze", data=body) as response:
-            assert response.status == 422, text
+            answer = await problem(response, 422)
+        if re.search("NaN|Infinity|e3000|u0000", text):
+            # Beyond Python's floats or PostgreSQL's texts: no rule is reached.
+            assert answer["detail"].startswith("the body does not fit at /options: ")
+        else:
+            # Python writes a number in another way, such as 0.0 for 1e-400.
+            assert answer["detail"].split(", not ")[0] == (sentence or "").split(", not ")[0]
     assert await listed(refusing) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "pointer"),
+    [
+        ([], "/options"),
+        ({"frames": 10**40}, "/options/frames"),
+        ({"timestamps": True, "grid": None}, "/options/grid"),
+        ({"frames": 5, "interval_seconds": 5}, "/options"),
+        ({"a/b~c": 5}, "/options/a~1b~0c"),
+    ],
+    ids=str,
+)
+async def test_an_option_that_is_refused_is_pointed_at(
+    refusing: Client, options: object, pointer: str
+) -> None:
+    answer = await refused(refusing, {"media_url": URL, "options": options})
+    assert answer["errors"] == [{"pointer": pointer, "detail": answer["detail"]}]
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "multipart/form-data", "image/png"])
@@ -629,6 +647,8 @@ async def test_a_path_that_leads_nowhere_is_not_found(refusing: Client, path: st
         ("DELETE", f"/api/media/status/{UUID(int=1)}", "GET, HEAD"),
         ("POST", "/api/media/requests", "GET, HEAD"),
         ("OPTIONS", "/health", "GET, HEAD"),
+        ("POST", "/api/media/events", "GET, HEAD"),
+        ("DELETE", f"/api/media/{UUID(int=1)}/events", "GET, HEAD"),
     ],
 )
 async def test_a_method_that_is_not_taken_is_told_which_are(
@@ -746,6 +766,10 @@ async def every_route_is_unavailable(api: Client) -> None:
         await unavailable(response)
     async with api.get("/api/media/requests") as response:
         await unavailable(response)
+    async with api.get("/api/media/events") as response:
+        await unavailable(response)
+    async with api.get(f"/api/media/{UUID(int=1)}/events") as response:
+        await unavailable(response)
     body, headers = {"media_url": URL}, {"Prefer": "wait=100"}
     async with api.post("/api/media/analyze", json=body, headers=headers) as response:
         await unavailable(response)
@@ -854,38 +878,79 @@ async def fails_with(
 # The server itself
 
 
-async def test_serving_tells_its_address_and_stops_when_asked(pool: db.Pool, bells: Bells) -> None:
+@asynccontextmanager
+async def served(pool: db.Pool, bells: Bells) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """An API that serves as `mediaq api` does: its address, and what stops it."""
     stop, url = asyncio.Event(), asyncio.get_running_loop().create_future()
-    serving_ = asyncio.create_task(
+    task = asyncio.create_task(
         app.serve(Context(pool, bells), host="127.0.0.1", port=0, stop=stop, ready=url.set_result)
     )
-    async with aiohttp.ClientSession() as session, session.get(f"{await url}/health") as response:
-        assert response.status == 200
-    stop.set()
-    await serving_
+    try:
+        yield await url, stop
+    finally:
+        stop.set()
+        await task
+
+
+async def test_serving_tells_its_address_and_stops_when_asked(pool: db.Pool, bells: Bells) -> None:
+    async with served(pool, bells) as (url, _):
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/health") as response:
+            assert response.status == 200
+        port = urlsplit(url).port
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
 
 
 async def test_a_client_that_waits_when_the_server_stops_learns_what_was_accepted(
     pool: db.Pool, bells: Bells
 ) -> None:
-    stop, url = asyncio.Event(), asyncio.get_running_loop().create_future()
-    serving_ = asyncio.create_task(
-        app.serve(Context(pool, bells), host="127.0.0.1", port=0, stop=stop, ready=url.set_result)
-    )
     body, headers = {"media_url": URL}, {"Prefer": "wait=100"}
-    rung = bells.waiter()
-    async with aiohttp.ClientSession() as session:
+    async with served(pool, bells) as (url, stop), aiohttp.ClientSession() as session:
         waiting = asyncio.create_task(
-            session.post(f"{await url}/api/media/analyze", json=body, headers=headers)
+            session.post(f"{url}/api/media/analyze", json=body, headers=headers)
         )
-        while not await pool.fetchval("SELECT count(*) FROM media_analysis_requests"):
-            await rung.wait()
-            rung.clear()
+        with bells.waiter() as rung:
+            while not await pool.fetchval("SELECT count(*) FROM media_analysis_requests"):
+                await rung.wait()
+                rung.clear()
         stop.set()
         async with await waiting as response:
             assert response.status == 202
             assert (await response.json())["status"] == "pending"
-    await serving_
+
+
+@pytest.mark.parametrize(
+    ("raw", "found"),
+    [
+        (b"nonsense\r\n\r\n", "cannot be read as HTTP: Invalid"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "HTTPS traffic on an HTTP port"),
+        (b"GET / HTTP/9.9\r\n\r\n", "Invalid HTTP version"),
+        (b"GET / HTTP/1.1\r\nno header\r\n\r\n", "Invalid header"),
+        (b"GET / HTTP/1.1\r\nA\0: 1\r\n\r\n", "Invalid header"),
+        (b"GET http://[ HTTP/1.1\r\nHost: a\r\n\r\n", "cannot be read as HTTP"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "Duplicate 'Host' header"),
+        (b"GET / HTTP/1.1\r\n" + b"A: 1\r\n" * 200 + b"\r\n", "Too many headers"),
+        (b"GET / HTTP/1.1\r\nA: " + b"x" * 9000 + b"\r\n\r\n", "at most 8190 bytes"),
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n", "at most 8190 bytes"),
+    ],
+    ids=lambda value: ascii(value)[:40],
+)
+async def test_malformed_http_is_answered_with_a_problem_and_closed(
+    pool: db.Pool, bells: Bells, raw: bytes, found: str
+) -> None:
+    async with served(pool, bells) as (url, _), asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
+        writer.write(raw)
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+    status, *headers = head.decode().lower().split("\r\n")
+    assert status.endswith(" 400 bad request")
+    assert f"content-type: {PROBLEM}" in headers
+    answer = json.loads(body)
+    assert (answer["status"], answer["title"]) == (400, "Bad Request")
+    assert found in answer["detail"]
+    assert answer["detail"].isprintable()
+    assert len(answer["detail"]) < 200
 
 
 async def test_a_port_that_is_taken_is_told(pool: db.Pool, bells: Bells) -> None:

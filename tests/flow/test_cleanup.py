@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -13,7 +14,7 @@ import pytest
 from mediaq import db, retention
 from mediaq.retention import Keep, Removed
 from mediaq.settings import Database
-from tests.conftest import Insert
+from tests.conftest import Insert, until
 from tests.flow.test_cli import environment as environment  # noqa: PLC0414 - a fixture
 from tests.flow.test_cli import run
 from tests.flow.test_state import STATES, bring
@@ -117,6 +118,10 @@ async def test_events_jobs_and_workers_go_after_their_time_in_batches(
         " VALUES (now() - interval '2 days'), (now() - interval '2 days') RETURNING id"
     )
     await pool.execute("INSERT INTO mediaq.procrastinate_workers DEFAULT VALUES")
+    await pool.execute(
+        "INSERT INTO mediaq.workers (host, pid, seen_at)"
+        " VALUES ('dead', 1, now() - interval '2 days'), ('alive', 1, now())"
+    )
     end = "UPDATE mediaq.procrastinate_jobs SET status = $2, worker_id = $3 WHERE id = $1"
     await pool.execute(end, jobs[0], "doing", old["id"])
     for job in jobs[1:4]:
@@ -127,7 +132,7 @@ async def test_events_jobs_and_workers_go_after_their_time_in_batches(
     )
 
     kept = Keep(requests=None, events=DAY, jobs=DAY, workers=DAY)
-    wanted = Removed(requests=0, events=events, jobs=2, workers=1)
+    wanted = Removed(requests=0, events=events, jobs=2, workers=2)
     assert await retention.clean(pool, NOTHING) == Removed(0, 0, 0, 0)
     assert await retention.clean(pool, kept, dry_run=True) == wanted
     assert await retention.clean(pool, kept) == wanted
@@ -136,6 +141,9 @@ async def test_events_jobs_and_workers_go_after_their_time_in_batches(
     assert await pool.fetchval("SELECT count(*) FROM media_analysis_requests") == len(STATES) + 1
     workers = await pool.fetch("SELECT id FROM mediaq.procrastinate_workers")
     assert dead["id"] not in {row["id"] for row in workers}
+    # A living worker stays, however short workers are kept.
+    await retention.clean(pool, replace(kept, workers=timedelta(0)))
+    assert await pool.fetchval("SELECT array_agg(host) FROM mediaq.workers") == ["alive"]
 
 
 async def test_the_command_counts_first_and_removes_then(
@@ -190,7 +198,7 @@ async def test_a_worker_cleans_now_and_then(
         await bring(pool, insert, status)
     kept = Keep(requests=timedelta(0), events=DAY, jobs=DAY, workers=DAY)
     cleaning = asyncio.create_task(retention.keep_clean(pool, kept))
-    while await pool.fetchval("SELECT count(*) FROM media_analysis_requests") > 1:  # noqa: ASYNC110 - rows tell it
-        await asyncio.sleep(0.01)
+    requests = "media_analysis_requests"
+    await until(pool, f"SELECT count(*) = 1 FROM {requests}", requests)  # noqa: S608 - a name
     cleaning.cancel()
     assert await pool.fetchval("SELECT status FROM media_analysis_requests") == "pending"

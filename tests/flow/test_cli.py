@@ -173,7 +173,11 @@ async def test_a_file_outside_the_roots_is_copied_to_the_uploads(
         UUID(sent.out.strip()),
     )
     assert Path(path).read_bytes() == sample_video.read_bytes()
-    assert Path(path).is_relative_to(Path(environment["MEDIAQ_HOME"]) / "storage" / "uploads")
+    copies = Path(environment["MEDIAQ_HOME"]) / "storage" / "uploads" / "requests"
+    assert Path(path) == copies / sent.out.strip() / sample_video.name
+    refused = await run(environment, "submit", sample_video, "--prompt", "x" * 100_001)
+    assert refused.code == 2
+    assert [entry.name for entry in copies.iterdir()] == [sent.out.strip()]
 
 
 @pytest.fixture
@@ -211,6 +215,11 @@ async def test_status_shows_the_calls_of_a_webhook(
             ("submit", "/x", "--remote", "-o", "grids=1"),
             2,
             'unknown option "grids"; the options are exact',
+        ),
+        (
+            ("submit", "/x", "--remote", "-o", "grid=9"),
+            2,
+            'option grid must be columns x rows from "1x1" to "20x20", such as "2x3", not "9"',
         ),
         (("submit", "/x", "--remote", "-o", "grid"), 2, "an option is written NAME=VALUE"),
         (("status", str(UUID(int=0))), 2, "no request has the id 0000"),
@@ -284,6 +293,48 @@ async def test_doctor_says_what_is_wrong_and_what_to_do(
     assert done.code == 1
     assert "✗" in done.out
     assert "run `mediaq migrate`" in done.out
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "name", "todo"),
+    [
+        ("DATABASE_URL", "postgresql://x@127.0.0.1:1/x", "database", "correct DATABASE_URL"),
+        ("DATABASE_URL", "postgresql://x@127.0.0.1:99999/x", "database", "name a PostgreSQL in"),
+        ("DATABASE_URL", "{dsn}_gone", "database", "correct DATABASE_URL"),
+        ("MEDIAQ_FFMPEG", "/nowhere/ffmpeg", "ffmpeg", "unset it and let one be found"),
+        ("MEDIAQ_STORAGE_DIR", "/dev/null/storage", "storage", "set MEDIAQ_STORAGE_DIR to a"),
+    ],
+)
+async def test_doctor_says_of_everything_that_fails_what_to_do(
+    environment: dict[str, str], setting: str, value: str, name: str, todo: str
+) -> None:
+    environment[setting] = value.format(dsn=environment["DATABASE_URL"])
+    done = await run(environment, "doctor", "--json")
+    assert done.code == 1
+    (failed,) = [check for check in json.loads(done.out) if not check["ok"]]
+    assert failed["name"] == name
+    assert todo in failed["todo"]
+
+
+async def test_doctor_says_what_to_do_without_any_postgresql(environment: dict[str, str]) -> None:
+    del environment["DATABASE_URL"]
+    environment["MEDIAQ_PG_BIN_DIR"] = environment["HOME"]
+    done = await run(environment, "doctor")
+    assert done.code == 1
+    assert "There is no initdb and postgres that could be run in" in done.out
+    assert "name a PostgreSQL in DATABASE_URL" in done.out
+
+
+async def test_doctor_says_what_to_do_about_a_database_of_another_version(
+    environment: dict[str, str], pool: db.Pool
+) -> None:
+    await pool.execute(
+        "INSERT INTO mediaq.migrations VALUES ('mediaq', '9999_later', '', now(), 1)"
+    )
+    done = await run(environment, "doctor")
+    assert done.code == 1
+    assert "the database is newer than this mediaq: it has mediaq/9999_later" in done.out
+    assert "use the mediaq that migrated this database" in done.out
 
 
 async def test_up_serves_api_and_worker_in_one_process(

@@ -208,3 +208,47 @@ async def test_watch_ends_when_its_request_is_deleted(
         await delete(pool, request_id)
         assert b"deleted" in await watching.stdout.readline()
         assert await watching.wait() == 1
+
+
+async def test_the_copy_that_submit_made_goes_with_its_request(
+    settings: Settings,
+    database: Database,
+    pool: db.Pool,
+    insert: Insert,
+    video: Path,
+    removed: Removed,
+) -> None:
+    storage = LocalStorage(settings.storage)
+    storage.prepare()
+    kept = storage.uploads / "kept.mp4"
+    kept.write_bytes(video.read_bytes())
+    gone, shared = UUID(int=1), UUID(int=2)
+    for request_id in (gone, shared):
+        path = storage.copy(video, request_id)
+        await insert(request_id=request_id, media_path=str(path))
+    # Another request names the copy of the second one, as it is seen from the uploads.
+    await insert(media_path=f"requests/{shared}/{video.name}")
+    await insert(request_id=UUID(int=3), media_path="kept.mp4")
+    # What no worker has claimed queues no removal.
+    await pool.execute("UPDATE media_analysis_requests SET status = 'processing'")
+    await pool.execute("DELETE FROM media_analysis_requests WHERE request_id <= $1", UUID(int=3))
+    async with working(settings, database):
+        await removed.get()
+    assert [entry.name for entry in storage.copies.iterdir()] == [str(shared)]
+    assert kept.exists()
+
+
+async def test_copies_of_no_request_are_swept_after_their_time(
+    settings: Settings, pool: db.Pool, insert: Insert, video: Path
+) -> None:
+    storage = LocalStorage(settings.storage)
+    storage.prepare()
+    waiting, orphan = UUID(int=1), UUID(int=2)
+    await insert(request_id=waiting, media_path=str(storage.copy(video, waiting)))
+    storage.copy(video, orphan)
+    (storage.uploads / "requests" / "mine").mkdir()
+    await removal.Removal(pool, storage).sweep(3600, 0)
+    assert (storage.copies / str(orphan)).exists()
+    await removal.Removal(pool, storage).sweep(0, 0)
+    names = {entry.name for entry in storage.copies.iterdir()}
+    assert names == {str(waiting), "mine"}

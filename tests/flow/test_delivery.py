@@ -381,7 +381,7 @@ async def test_a_call_as_a_whole_has_a_time_limit(
 @pytest.mark.parametrize(
     ("url", "outcome", "error"),
     [
-        ("http://127.0.0.1:1/", "retried", "no connection to 127.0.0.1:1 ("),
+        ("http://127.0.0.1:1/", "retried", "no connection to 127.0.0.1:1 (Connection refused)"),
         ("http://h:99999/", "stopped", "callback_url is not a usable http(s) address"),
         ("http://[::1", "stopped", "callback_url is not a usable http(s) address"),
         (

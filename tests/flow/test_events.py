@@ -134,7 +134,7 @@ async def test_transactions_are_in_the_order_of_numbers_not_of_text(
         " SELECT xid::text::xid8, gen_random_uuid(), 'pending', 'pending', 'auto', 0"
         "   FROM unnest(ARRAY[8, 9, 10, 11, 99, 100]) AS xid RETURNING event_id"
     )
-    told = await take(events.feed(pool, bells, events.Cursor("0", 0)), 6)
+    told = await take(events.feed(pool, bells, events.Cursor(0, 0)), 6)
     assert [event.event_id for event in told] == [row["event_id"] for row in ids]
 
 

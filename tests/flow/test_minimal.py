@@ -16,7 +16,7 @@ import pytest
 from mediaq import db, store
 from mediaq.settings import Database, Settings
 from mediaq.views import Detail
-from tests.conftest import claim, working
+from tests.conftest import claim, until_no_job_is_left, working
 
 FOLDER = Path(__file__).parent.parent / "contract"
 CONTRACT = FOLDER / "schema-minimal.sql"
@@ -61,15 +61,6 @@ async def answer(connection: asyncpg.Connection, statement: str) -> Any:
     except asyncpg.PostgresError as error:
         return type(error).__name__
     return prepared.get_statusmsg(), rows
-
-
-async def until(pool: db.Pool, question: str) -> None:
-    """Wait until the database answers true."""
-    async with asyncio.timeout(30):
-        while True:
-            if await pool.fetchval(question):
-                return
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("name", CONVERSATIONS)
@@ -142,7 +133,7 @@ async def test_the_queued_job_of_a_request_that_an_outside_worker_ended_ends_qui
     for statement in CONVERSATIONS["after_processing"]:
         await minimal.execute(statement)
     async with working(settings, database):
-        await until(pool, "SELECT NOT EXISTS (SELECT FROM mediaq.procrastinate_jobs)")
+        await until_no_job_is_left(pool)
     row = await pool.fetchrow("SELECT * FROM media_analysis_requests")
     assert row is not None
     assert (row["status"], row["attempt"], row["error_message"]) == ("completed", 1, None)
@@ -208,7 +199,10 @@ async def test_of_two_claims_at_once_one_gets_the_row(
     await transaction.start()
     assert await minimal.fetch(claim, UUID(REQUEST))
     waiting = asyncio.create_task(other.fetch(claim, UUID(REQUEST)))
-    await until(pool, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+    async with asyncio.timeout(30):
+        # Whoever waits for a lock rings no bell.
+        while not await pool.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):
+            pass
     await transaction.commit()
     assert await waiting == []
     await other.close()

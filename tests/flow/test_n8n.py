@@ -79,6 +79,8 @@ def test_a_workflow_is_whole_and_holds_no_credentials(file: str) -> None:
     }
     assert {name for link in linked for name in link} == set(names) - {"About"}
     assert workflow["active"] is False
+    # Without an id, n8n's own command cannot import it.
+    assert workflow["id"] == f"mediaq-{file.removesuffix('.json')}"
     text = json.dumps(workflow)
     assert "credentials" not in text
     assert not re.search(r"password|secret|token|://[^/\s\"']*@", text, re.IGNORECASE)

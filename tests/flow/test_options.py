@@ -47,8 +47,8 @@ async def test_what_the_database_stored_can_be_claimed(pool: db.Pool) -> None:
     """A row whose options the worker cannot read would never end."""
     for text in GOOD:
         request_id = await pool.fetchval(
-            "INSERT INTO media_analysis_requests (media_path, options)"
-            " VALUES ('x', $1::text::jsonb) RETURNING request_id",
+            "INSERT INTO media_analysis_requests (media_path, options, group_key)"
+            " VALUES ('x', $1::text::jsonb, 'someone') RETURNING request_id",
             text,
         )
         request = await claim(pool, request_id)

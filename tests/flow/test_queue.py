@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -80,7 +79,7 @@ async def serving(
             queues=queues,
             concurrency=concurrency,
             drain_timeout=5,
-            heartbeat=queue.BEAT_SECONDS,
+            life=queue.Life(queue.BEAT_SECONDS),
             stop=stop,
         )
     )
@@ -250,14 +249,17 @@ async def test_a_claim_locks_nothing_that_it_does_not_take(engine: db.Pool, defe
         assert await claim(engine, worker, 10) == numbers[2:]
 
 
-async def test_the_highest_priority_of_all_queues_goes_first_then_the_oldest(
+async def test_the_highest_priority_of_all_queues_goes_first_then_each_queue_in_turn(
     engine: db.Pool, defer: Defer
 ) -> None:
     low = await defer(priority=-5)
     first, second = await defer(queue="audio"), await defer()
+    for _ in range(5):
+        await defer(queue="audio")
     high = await defer(queue="audio", priority=5)
     worker = await worker_id(engine)
     assert await claim(engine, worker, 3) == [high, first, second]
+    assert len(await claim(engine, worker, 5)) == 5
     assert await claim(engine, worker, 3) == [low]
 
 
@@ -412,23 +414,19 @@ async def test_a_job_that_fails_is_queued_again_and_frees_its_slot(
     assert await states(engine) == {"todo": 1}
 
 
-async def test_a_thousand_inserts_into_an_idle_worker_are_picked_up_at_once(
+async def test_none_of_a_thousand_inserts_into_an_idle_worker_waits_for_a_poll(
     database: Database, engine: db.Pool, defer: Defer
 ) -> None:
-    started: asyncio.Queue[float] = asyncio.Queue()
+    """How long the longest one waits is measured by ``mediaq bench latency``."""
+    started: asyncio.Queue[None] = asyncio.Queue()
 
     async def task() -> None:
-        started.put_nowait(time.monotonic())
+        started.put_nowait(None)
 
-    longest = 0.0
     async with serving(database, engine, {"task": task}), asyncio.timeout(90):
-        await defer()
-        await started.get()
         for _ in range(1000):
             await defer()
-            began = time.monotonic()
-            longest = max(longest, await started.get() - began)
-    assert longest < 0.25
+            await started.get()
 
 
 async def test_a_paused_queue_rests_until_it_is_resumed_in_sql(
@@ -543,7 +541,7 @@ async def test_a_start_without_tables_is_an_error_and_not_a_loop(
                 queues=(),
                 concurrency=1,
                 drain_timeout=1,
-                heartbeat=queue.BEAT_SECONDS,
+                life=queue.Life(queue.BEAT_SECONDS),
                 stop=asyncio.Event(),
             )
 

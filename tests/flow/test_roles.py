@@ -265,3 +265,14 @@ async def test_the_broad_grant_of_the_full_schema_works_too(
         await connection.execute("RESET ROLE")
         await connection.execute(f"DROP OWNED BY {role}")
     await admin.execute(f"DROP ROLE {role}")
+
+
+async def test_doctor_says_what_to_do_about_a_role_that_may_too_little(
+    environment: dict[str, str], login: Login
+) -> None:
+    poor = await login("mediaq_client")
+    environment["DATABASE_URL"] = poor.dsn.get_secret_value()
+    done = await run(environment, "doctor")
+    assert done.code == 1
+    assert "permission denied" in done.out
+    assert "make the role a member of mediaq_worker: deploy/sql/roles.sql" in done.out

@@ -302,7 +302,6 @@ async def test_a_name_planted_in_public_is_never_called(pool: db.Pool, insert: I
 def made(name: str = "sheet.jpg") -> Made:
     stored = Stored(file_path=f"/{name}", size_bytes=1, sha256="0" * 64, location="local")
     return Made(
-        media_type="video",
         files=[MadeFile(name=name, file_type="frame", stored=stored, mime_type="image/jpeg")],
         results=[MadeResult(result_type="metadata_extraction", content="x", content_json={})],
     )
@@ -316,7 +315,7 @@ async def claimed(pool: db.Pool, request_id: UUID) -> Request:
 
 async def record(pool: db.Pool, request: Request) -> None:
     async with pool.acquire() as connection, connection.transaction():
-        await store.record_step(connection, request, "metadata", made(), 1)
+        await store.record_step(connection, request, "metadata", made(), 1, "video")
 
 
 async def written(pool: db.Pool) -> int:
@@ -338,7 +337,7 @@ async def test_a_late_attempt_can_write_nothing(pool: db.Pool, insert: Insert) -
     with pytest.raises(store.Superseded):
         await record(pool, late)
     async with pool.acquire() as connection, connection.transaction():
-        await store.tell_progress(connection, late, {"fraction": 0.5})
+        await store.tell_progress(connection, [(late, {"fraction": 0.5})])
     assert not await store.complete(pool, late)
     assert not await store.fail(pool, late, "late", {})
     assert not await store.retry(pool, late, "late", {}, 0)

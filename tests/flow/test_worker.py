@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from mediaq import db, queue, store
+from mediaq.errors import Rejected
 from mediaq.kit import Media
 from mediaq.media import process
 from mediaq.media.local import LocalMedia
@@ -260,6 +261,21 @@ async def test_trouble_that_does_not_heal_fails_after_max_attempts(
     assert detail.error_message is not None
     assert detail.error_message.endswith("(given up after 3 attempts)")
     assert detail.error_details == {"class": "RuntimeError", "step": "contact_sheets", "attempt": 3}
+
+
+async def test_an_error_that_cannot_be_stored_fails_the_request_all_the_same(
+    settings: Settings,
+    database: Database,
+    insert: Insert,
+    ended: Ended,
+    video: Path,
+    troubled: Troubled,
+) -> None:
+    troubled._trouble = [Rejected("not\0text")]
+    async with working(settings, database):
+        event = await ended(await insert(media_path=str(video)))
+    assert event.error == "what came of the attempt cannot be stored; the worker's log has it"
+    assert troubled.probes == 1
 
 
 async def test_a_stopping_worker_gives_its_request_back_and_another_resumes_it(

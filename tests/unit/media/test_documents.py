@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from PIL import Image, TiffImagePlugin
 
 from mediaq.errors import Rejected
 from mediaq.media.child.document.bounds import Bounds
+from mediaq.media.ffmpeg import find_ffmpeg
 from mediaq.media.local import LocalMedia
 from mediaq.steps.document_metadata import DocumentMetadata, describe
 from mediaq.steps.previews import Pages
@@ -274,18 +275,15 @@ async def test_a_table_of_values_tells_its_shape(media: LocalMedia, tmp_path: Pa
 
 def heic(path: Path, image: Image.Image) -> Path:
     """Put one frame of HEVC into a container of still pictures (ISO/IEC 23008-12)."""
-    film = io.BytesIO()
-    with av.open(film, "w", format="mp4") as out:
-        stream = out.add_stream("libx265", rate=1, options={"x265-params": "log-level=none"})
-        assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height = image.size
-        stream.pix_fmt = "yuv420p"
-        out.mux(stream.encode(av.VideoFrame.from_image(image)))
-        out.mux(stream.encode(None))
-    data = film.getvalue()
+    image.save(path.with_suffix(".png"))
+    film = path.with_suffix(".mp4")
+    command = [str(find_ffmpeg(None).ffmpeg), "-v", "error", "-y", "-i", path.with_suffix(".png")]
+    codec = ["-c:v", "libx265", "-x265-params", "log-level=none", "-pix_fmt", "yuv420p"]
+    subprocess.run([*command, *codec, film], check=True)
+    data = film.read_bytes()
     place = data.index(b"hvcC") - 4
     config = data[place : place + int.from_bytes(data[place : place + 4], "big")]
-    with av.open(io.BytesIO(data)) as played:
+    with av.open(str(film)) as played:
         frame = b"".join(bytes(packet) for packet in played.demux() if packet.size)
 
     def box(kind: bytes, *content: bytes) -> bytes:
