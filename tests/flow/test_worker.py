@@ -145,8 +145,12 @@ async def test_options_shape_the_sheets(
 @pytest.mark.parametrize(
     ("content", "columns", "sentence"),
     [
-        (b"no media at all", {}, "note.txt is not a media file that can be read"),
-        (b"x", {"media_type": "document"}, "document is not analysed by this version of mediaq"),
+        (
+            b"no media at all",
+            {"media_type": "video"},
+            "note.txt is not a media file that can be read",
+        ),
+        (b"x", {"media_type": "audio"}, "audio is not analysed by this version of mediaq"),
         (None, {}, "media_path 'note.txt' is not a file below the media roots"),
     ],
 )
@@ -213,7 +217,7 @@ def _quick_poll(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def troubled(monkeypatch: pytest.MonkeyPatch) -> Troubled:
     media = Troubled()
-    monkeypatch.setattr("mediaq.media.local.LocalMedia", lambda _: media)
+    monkeypatch.setattr("mediaq.media.local.LocalMedia", lambda *_: media)
     return media
 
 
