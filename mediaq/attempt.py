@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import asyncpg
 import structlog
@@ -16,7 +17,7 @@ from mediaq import branches, db, pipeline, source, store
 from mediaq.crowd import Crowd
 from mediaq.errors import Rejected, Unavailable
 from mediaq.kit import Branch, Kit, Media, Work
-from mediaq.model import Made, MediaType, Request
+from mediaq.model import Made, MediaType, Request, ResultType
 from mediaq.patience import insist
 from mediaq.settings import Settings
 from mediaq.storage.local import LocalStorage
@@ -146,10 +147,12 @@ class Attempt:
         request = self.request
         # A first attempt finds nothing: two questions less for the common case.
         ask = partial(insist, told="attempt.delayed", hindered=self._hindered)
-        done, results = frozenset[str](), {}
+        done = frozenset[str]()
+        results: dict[ResultType, Any] = {}
+        texts: dict[ResultType, str] = {}
         if request.attempt > 1:
             done = await ask(self._done)
-            results = await ask(lambda: store.done_results(self.pool, request.request_id))
+            results, texts = await ask(lambda: store.done_results(self.pool, request.request_id))
         if request.media_type != "auto":
             branch, options = self.branch_of(request.media_type), request.options
             missing = pipeline.not_made(branch, options.want)
@@ -180,7 +183,7 @@ class Attempt:
             found = kind.media_type if request.media_type == "auto" else None
             await pipeline.run(
                 self.branch_of(kind.media_type),
-                Work(request, path, title, kind, results),
+                Work(request, path, title, kind, results, texts),
                 Kit(self.media, self.storage, workspace, progress),
                 done=done,
                 record=partial(self._record, found),

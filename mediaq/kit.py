@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -99,13 +99,17 @@ class Kit:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a step starts from: the request, its source on this disk, the results so far."""
+    """What a step starts from: the request, its source on this disk, the results so far.
+
+    ``results`` is their typed content, ``texts`` what people read of them.
+    """
 
     request: Request
     source: Path
     title: str
     kind: Kind
     results: Mapping[ResultType, Any]
+    texts: Mapping[ResultType, str] = field(default_factory=dict)
 
     def result(self, result_type: ResultType, kind: type[V]) -> V:
         """Read an earlier step's result as its model; ``KeyError`` when no needed step made it."""

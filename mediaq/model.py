@@ -341,7 +341,10 @@ class MadeFile(Value):
 
 
 class MadeSheet(Value):
-    """A row for ``contact_sheets``; ``file`` names the :class:`MadeFile` with its picture."""
+    """A row for ``contact_sheets``; ``file`` names the :class:`MadeFile` with its picture.
+
+    ``frame_interval_seconds`` is None where tiles are pages.
+    """
 
     file: str
     grid_cols: int
@@ -350,7 +353,7 @@ class MadeSheet(Value):
     frames_per_sheet: int
     sheet_number: int
     total_sheets: int
-    frame_interval_seconds: float
+    frame_interval_seconds: float | None
     image_width: int
     image_height: int
     thumbnail_width: int

@@ -62,10 +62,11 @@ async def run(
 ) -> None:
     """Run every chosen step of ``branch`` that is not in ``done`` and record each as it ends.
 
-    ``work.results`` holds what the done steps made. The first failure ends the steps beside it:
-    :class:`StepFailed` when a step failed, or whatever ``record`` raised.
+    ``work.results`` and ``work.texts`` hold what the done steps made. The first failure ends the
+    steps beside it: :class:`StepFailed` when a step failed, or whatever ``record`` raised.
     """
     results: dict[ResultType, Any] = dict(work.results)
+    texts: dict[ResultType, str] = dict(work.texts)
     options = work.request.options
     for name in not_made(branch, options.want):
         if name not in done:
@@ -80,13 +81,14 @@ async def run(
         started = time.monotonic()
         made = await _make(
             step,
-            dataclasses.replace(work, results=dict(results)),
+            dataclasses.replace(work, results=dict(results), texts=dict(texts)),
             dataclasses.replace(
                 kit, progress=lambda fraction, doing: tell(step.name, fraction, doing)
             ),
         )
         await record(step.name, made, round((time.monotonic() - started) * 1000))
         results.update({result.result_type: result.content_json for result in made.results})
+        texts.update({result.result_type: result.content for result in made.results})
         return step
 
     running: set[asyncio.Task[Step]] = set()

@@ -201,7 +201,8 @@ SELECT * FROM claimed;
 SELECT step FROM mediaq.steps WHERE request_id = $1;
 
 -- name: done_results
-SELECT result_type, content_json FROM public.media_analysis_results
+SELECT result_type, content_json, coalesce(content, '') AS content
+  FROM public.media_analysis_results
  WHERE request_id = $1 AND provider = 'internal' AND content_json IS NOT NULL;
 
 -- name: hold_attempt

@@ -148,6 +148,27 @@ class Settings(BaseSettings):
     max_media_streams: int = Field(
         default=200, gt=0, le=1000, description="Most streams (video, audio, …) of one file."
     )
+    max_pages: int = Field(
+        default=2000, ge=1, description="Most pages of a document that are read for text."
+    )
+    max_previews: int = Field(
+        default=100, ge=1, le=10_000, description="Most pages of a document that are drawn."
+    )
+    max_ocr_pages: int = Field(
+        default=50, ge=0, description="Most pages without text that are read by their looks."
+    )
+    max_picture_pixels: int = Field(
+        default=100_000_000, ge=1, description="Most pixels of a picture that is decoded."
+    )
+    max_expanded_bytes: int = Field(
+        default=GIB // 2, ge=1, description="Most bytes that an office file may unpack to."
+    )
+    max_text_chars: int = Field(
+        default=2_000_000, ge=1, description="Most characters of text that are kept of a document."
+    )
+    page_timeout: float = Field(
+        default=20, gt=0, description="Longest that one page of a document may take, in seconds."
+    )
     webhook_secret: SecretStr | None = Field(
         default=None,
         description="Secrets that sign webhooks, separated by spaces; default: not signed.",

@@ -56,10 +56,13 @@ async def done_steps(connection: db.Executor, request_id: UUID) -> frozenset[str
     )
 
 
-async def done_results(connection: db.Executor, request_id: UUID) -> dict[ResultType, Any]:
-    """Read the typed content of internal results that earlier attempts recorded."""
+async def done_results(
+    connection: db.Executor, request_id: UUID
+) -> tuple[dict[ResultType, Any], dict[ResultType, str]]:
+    """Read the typed content of internal results that earlier attempts recorded, and the texts."""
     rows = await connection.fetch(db.queries()["done_results"], request_id)
-    return {row["result_type"]: row["content_json"] for row in rows}
+    results = {row["result_type"]: row["content_json"] for row in rows}
+    return results, {row["result_type"]: row["content"] for row in rows}
 
 
 async def record_step(
@@ -137,10 +140,9 @@ async def record_step(
             duration_ms,
             result.metadata,
         )
-    skipped = (made.skipped.code, made.skipped.why) if made.skipped else (None, None)
-    await connection.execute(
-        queries["insert_step"], request_id, step, request.attempt, duration_ms, *skipped
-    )
+    skip = (made.skipped.code, made.skipped.why) if made.skipped else (None, None)
+    values = (request_id, step, request.attempt, duration_ms, *skip)
+    await connection.execute(queries["insert_step"], *values)
 
 
 async def tell_progress(

@@ -11,11 +11,9 @@ from aiohttp import web
 from mediaq import db, events, intake, store
 from mediaq.api import bodies, context
 from mediaq.api.context import Context
-from mediaq.api.problems import Problem, refused
+from mediaq.api.problems import refused
 from mediaq.errors import Rejected
 from mediaq.model import LAST, TERMINAL, MediaType, NewRequest
-
-NOT_YET: frozenset[MediaType] = frozenset({"document"})
 
 
 async def video(request: web.Request) -> web.Response:
@@ -41,11 +39,6 @@ async def analyze(request: web.Request) -> web.Response:
 async def _submit(request: web.Request, media_type: MediaType | None) -> web.Response:
     wait = bodies.preferred_wait(request)
     body = await bodies.submission(request, media_type)
-    if body.media_type in NOT_YET:
-        raise Problem(
-            HTTPStatus.NOT_IMPLEMENTED,
-            f"{body.media_type} is not analysed by this version; video is",
-        )
     new = NewRequest(source_endpoint=request.path, **body.model_dump())
     pool = context.of(request).pool
     inserting = asyncio.create_task(context.ask(intake.insert(pool, new)))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from mediaq.branches import audio, video
+from mediaq.branches import audio, document, video
 from mediaq.errors import Rejected
 from mediaq.kit import Branch
 from mediaq.model import MediaType
 
-BRANCHES = (video.BRANCH, audio.BRANCH)
+BRANCHES = (video.BRANCH, audio.BRANCH, document.BRANCH)
 
 
 def of(media_type: MediaType) -> Branch:

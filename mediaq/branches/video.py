@@ -9,6 +9,8 @@ from mediaq.steps import (
     metadata,
     scenes,
     storyboard,
+    summary,
+    text_analysis,
     transcription,
 )
 
@@ -21,5 +23,7 @@ BRANCH = Branch(
         scenes.STEP: (metadata.STEP,),
         audio_analysis.STEP: (metadata.STEP,),
         transcription.STEP: (metadata.STEP, audio_analysis.STEP),
+        text_analysis.STEP: (transcription.STEP,),
+        summary.STEP: (text_analysis.STEP,),
     },
 )

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from mediaq.errors import Rejected
 from mediaq.media import process
 from mediaq.media.caption import facts
+from mediaq.media.child.document.bounds import Bounds
 from mediaq.media.child.extent import Extent
 from mediaq.media.resident import RESIDENT, Residents
 from mediaq.model import Kind, Probe, Sandbox, SheetSet
@@ -37,6 +38,7 @@ class LocalMedia:
     residents: Residents = field(default_factory=Residents)
     models: Mapping[str, str] = field(default_factory=dict)
     extent: Extent = field(default_factory=Extent)
+    bounds: Bounds = field(default_factory=Bounds)
 
     async def ask(
         self,
@@ -54,7 +56,8 @@ class LocalMedia:
         ``at_least`` are seconds that a long file may take, whatever the limit is.
         Raises :class:`Rejected` when the child refuses the input or gives no sound answer.
         """
-        job = {"work": work, "extent": asdict(self.extent), **arguments}
+        limits = {"extent": asdict(self.extent), "bounds": asdict(self.bounds)}
+        job = {"work": work, **limits, **arguments}
         seconds = max(self.seconds, at_least)
         if work in RESIDENT:
             job["model"] = self.models.get(work)
@@ -126,4 +129,15 @@ def media(
         frames=settings.max_frames,
         streams=settings.max_media_streams,
     )
-    return LocalMedia(settings.decode_timeout, residents or Residents(), models or {}, extent)
+    bounds = Bounds(
+        pages=settings.max_pages,
+        previews=settings.max_previews,
+        ocr_pages=settings.max_ocr_pages,
+        pixels=settings.max_picture_pixels,
+        expanded_bytes=settings.max_expanded_bytes,
+        text_chars=settings.max_text_chars,
+        page_seconds=settings.page_timeout,
+    )
+    return LocalMedia(
+        settings.decode_timeout, residents or Residents(), models or {}, extent, bounds
+    )

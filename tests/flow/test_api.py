@@ -207,16 +207,6 @@ async def test_a_compressed_body_is_read(api: Client) -> None:
         assert response.status == 202, await response.text()
 
 
-@pytest.mark.parametrize("kind", ["document"])
-@pytest.mark.parametrize("form", ["route", "field"])
-async def test_what_is_not_analysed_yet_is_said(refusing: Client, kind: str, form: str) -> None:
-    if form == "route":
-        answer = await refused(refusing, {f"{kind}_url": URL}, status=501, route=kind)
-    else:
-        answer = await refused(refusing, {"media_url": URL, "media_type": kind}, status=501)
-    assert kind in answer["detail"]
-
-
 # Waiting for the end
 
 

@@ -157,7 +157,7 @@ async def test_a_failed_request_is_exit_code_1_and_told_in_words(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     note = tmp_path / "note.mp4"
-    note.write_text("no video")
+    note.write_bytes(bytes(range(256)))
     async with serving(environment, "worker", "worker.ready"):
         done = await run(environment, "submit", note, "--wait")
         assert done.code == 1

@@ -155,8 +155,11 @@ async def test_options_shape_the_sheets(
 @pytest.mark.parametrize(
     ("content", "columns", "sentence"),
     [
-        (b"no media at all", {}, "note.txt is not a media file that can be read"),
-        (b"x", {"media_type": "document"}, "document is not analysed by this version of mediaq"),
+        (
+            b"no media at all",
+            {"media_type": "video"},
+            "note.txt is not a media file that can be read",
+        ),
         (None, {}, "media_path 'note.txt' is not a file below the media roots"),
     ],
 )

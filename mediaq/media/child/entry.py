@@ -30,17 +30,25 @@ WORKS = {
     "audio_analysis": "hearing",
     "contact_sheets": "contact",
     "cover": "cover",
+    "document_metadata": "document.metadata",
+    "document_text": "document.text",
     "kind": "kind",
+    "previews": "document.previews",
     "probe": "probe",
     "transcription": "dictation",
     "storyboard": "storyboard",
     "scenes": "scenes",
     "trial": "trial",
+    "summary": "language.summary",
+    "text_analysis": "language.analysis",
 }
 """What a child can do, each with the module beside this one whose function of that name does it.
 
 A work takes the job and a :data:`Tell` and returns what fits in JSON.
 """
+
+FORKING = frozenset({"document_text", "previews"})
+"""Works that do each page in a process of its own."""
 
 
 class Answers:
@@ -91,6 +99,7 @@ def enter(job: dict[str, Any]) -> queue.SimpleQueue[bytes]:
         job["limits"],
         readable=[job["source"], *job.get("readable", ())],
         writable=[job["into"]] if "into" in job else [],
+        forks=job["work"] in FORKING,
     )
     return die_with_parent(job["parent"])
 

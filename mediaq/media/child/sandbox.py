@@ -34,7 +34,11 @@ SYSTEM = (
 
 
 def confine(
-    limits: Mapping[str, int], *, readable: Iterable[str] = (), writable: Iterable[str] = ()
+    limits: Mapping[str, int],
+    *,
+    readable: Iterable[str] = (),
+    writable: Iterable[str] = (),
+    forks: bool = False,
 ) -> None:
     """Lower the limits and, where the kernel can, leave only these paths, no socket, no process.
 
@@ -60,7 +64,7 @@ def confine(
         [*SYSTEM, *_libraries(), *readable],
         [*writable, "/dev/null"],
     )
-    seccomp.forbid()
+    seccomp.forbid(forks=forks)
 
 
 def set_limits(limits: Mapping[str, int]) -> None:

@@ -52,9 +52,10 @@ MACHINES = ("x86_64", "aarch64")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def forbid() -> bool:
+def forbid(*, forks: bool = False) -> bool:
     """Refuse sockets, processes, programs and what reaches other processes, in every thread.
 
+    With ``forks`` it may multiply, and no more: what it forks is confined as it is.
     Refused calls fail with EPERM, ``clone3`` with ENOSYS, on which libraries fall back to
     ``clone``, whose flags can be read. False where the kernel or the architecture has no part in
     it. Needs ``no_new_privs``.
@@ -62,7 +63,7 @@ def forbid() -> bool:
     if sys.platform != "linux" or platform.machine() not in MACHINES:
         return False
     column = MACHINES.index(platform.machine())
-    code = _program(column, os.getpid())
+    code = _program(column, os.getpid(), forks=forks)
     text = ctypes.create_string_buffer(code, len(code))
     program = struct.pack("@HP", len(code) // 8, ctypes.addressof(text))
     answer: int = _libc.syscall(
@@ -74,7 +75,7 @@ def forbid() -> bool:
     return answer == 0
 
 
-def _program(column: int, pid: int) -> bytes:
+def _program(column: int, pid: int, *, forks: bool) -> bytes:
     refuse = _one(ANSWER, REFUSE | errno.EPERM)
     code = [
         _one(LOAD, ARCHITECTURE),
@@ -88,7 +89,7 @@ def _program(column: int, pid: int) -> bytes:
         number = call[column]
         code += [] if number is None else [_one(EQUAL, number, no=1), refuse]
     code += [_one(EQUAL, CLONE3, no=1), _one(ANSWER, REFUSE | errno.ENOSYS)]
-    allowed = [(CLONE[column], ANY_BIT, CLONE_THREAD)]
+    allowed = [] if forks else [(CLONE[column], ANY_BIT, CLONE_THREAD)]
     allowed += [(call[column], EQUAL, pid) for call in OWN]
     for number, how, value in allowed:
         code += [
