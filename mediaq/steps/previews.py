@@ -83,8 +83,8 @@ async def run(work: Work, kit: Kit) -> Made:
     sheets = [
         MadeSheet(
             file=sheet.path.name,
-            grid_cols=options.columns,
-            grid_rows=options.rows,
+            grid_cols=sheet.columns,
+            grid_rows=sheet.rows,
             frame_count=sheet.frame_count,
             frames_per_sheet=options.columns * options.rows,
             sheet_number=sheet.number,

@@ -178,6 +178,8 @@ async def _analyse(work: Work, kit: Kit, path: Path) -> Findings:
         Findings,
         title=work.title,
         progress=lambda part, doing: kit.progress(0.9 + part * 0.1, doing),
+        # Its model is unpacked in a temporary file.
+        into=str(kit.workspace),
         language=work.request.options.language,
     )
 

@@ -135,7 +135,7 @@ async def test_a_killed_workers_request_goes_on_elsewhere_and_makes_each_thing_o
     assert detail.error_message is None
     assert [result.result_type for result in detail.results] == ["metadata_extraction"]
     assert [sheet.sheet_number for sheet in detail.contact_sheets] == [1]
-    assert len(detail.files) == 8
+    assert len(detail.files) == 9
     assert [step.step for step in detail.steps] == ["metadata", "contact_sheets"]
     assert detail.steps[0].attempt == (2 if place == "claimed" else 1)
     await balanced(pool, quick)

@@ -33,7 +33,8 @@ async def test_two_workers_that_are_restarted_in_turn_end_every_request_once(
     monkeypatch.setattr(queue, "POLL_SECONDS", 0.5)
     quick = settings.model_copy(update={"drain_timeout": drain_timeout, "concurrency": 2})
     start = await events.cursor(pool)
-    waiting = {await insert(media_path=str(video), options={"frames": 2}) for _ in range(REQUESTS)}
+    options = {"frames": 2, "want": ["contact_sheets"]}
+    waiting = {await insert(media_path=str(video), options=options) for _ in range(REQUESTS)}
     ended: list[UUID] = []
     async with asyncio.timeout(100), AsyncExitStack() as stack:
         old = [await stack.enter_async_context(AsyncExitStack()) for _ in range(2)]

@@ -98,6 +98,9 @@ async def test_requests_whose_rows_are_held_let_the_others_pass_and_come_again(
             assert detail.failed_attempts == 0
 
 
+SHEETS = {"want": ["contact_sheets"]}
+
+
 async def test_what_a_step_made_waits_for_the_row_beside_the_slots(
     single: Settings,
     database: Database,
@@ -111,11 +114,12 @@ async def test_what_a_step_made_waits_for_the_row_beside_the_slots(
     real = LocalMedia.contact_sheets
     monkeypatch.setattr(LocalMedia, "contact_sheets", gate.before(real))
     async with working(single, database):
-        request_id = await insert(media_path=str(video))
+        request_id = await insert(media_path=str(video), options=SHEETS)
         await gate.reached.wait()
         async with held(database, request_id):
             gate.go.set()
-            assert (await ended(await insert(media_path=str(video)))).event == "completed"
+            other = await insert(media_path=str(video), options=SHEETS)
+            assert (await ended(other)).event == "completed"
             assert (await read(pool, request_id)).status == "processing"
         assert (await ended(request_id)).event == "completed"
     detail = await read(pool, request_id)

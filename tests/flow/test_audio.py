@@ -93,6 +93,9 @@ def of_type(detail: Detail, result_type: str) -> Any:
     return result
 
 
+NOTHING_SAID = {"transcription": "no_audio", "text_analysis": "no_text", "summary": "no_text"}
+
+
 def skipped(detail: Detail) -> dict[str, str | None]:
     return {step.step: step.skipped for step in detail.steps if step.skipped}
 
@@ -106,7 +109,7 @@ async def test_a_recording_becomes_a_transcript_with_subtitles(
     event = await ended(await insert(media_path=str(path)))
     assert (event.event, event.media_type, event.error) == ("completed", "audio", None)
     detail = await read(pool, event.request_id)
-    assert skipped(detail) == {"cover": "no_cover"}
+    assert skipped(detail) == {"cover": "no_cover", "summary": "too_short"}
 
     assert "22050 Hz mono" in of_type(detail, "metadata_extraction").content
     analysis = of_type(detail, "audio_analysis")
@@ -196,7 +199,7 @@ async def test_a_silent_film_says_that_it_has_no_sound(
     path = film(tmp_path / "silent.mp4", None)
     detail = await read(pool, (await ended(await insert(media_path=str(path)))).request_id)
     assert detail.status == "completed"
-    assert skipped(detail) == {"audio_analysis": "no_audio", "transcription": "no_audio"}
+    assert skipped(detail) == {"audio_analysis": "no_audio", **NOTHING_SAID}
 
 
 @pytest.mark.usefixtures("worker")
@@ -222,7 +225,7 @@ async def test_a_film_whose_sound_cannot_be_heard_has_its_sheets(
     path.write_bytes(content.replace(rate, np.array([10.0], ">f8").tobytes()))
     detail = await read(pool, (await ended(await insert(media_path=str(path)))).request_id)
     assert detail.status == "completed"
-    assert skipped(detail) == {"audio_analysis": "unreadable_audio", "transcription": "no_audio"}
+    assert skipped(detail) == {"audio_analysis": "unreadable_audio", **NOTHING_SAID}
     assert detail.contact_sheets
 
 

@@ -16,6 +16,7 @@ SMALL = ("--rounds=1", "--jobs=20", "--rows=100", "--listeners=20", "--json")
 FIGURES = {
     "pick-up of a request by an idle worker, p50",
     "pick-up of a request by an idle worker, p99",
+    "pick-up of a request by an idle worker, the longest of 200",
     "bare jobs, 10 at once",
     "requests with rows and events, 10 at once",
     "bare jobs, 50 at once",

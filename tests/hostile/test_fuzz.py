@@ -45,7 +45,8 @@ def work(job, answers):
     ends = {"answer": 0, "refusal": 0, "memory": 0}
     for path in sorted(Path(job["readable"][0]).iterdir()):
         answers.send(progress=0.5, doing=path.name)
-        one = {**job, "source": str(path), "name": path.name, "facts": "", "options": sheet}
+        asked = {"facts": "", "chapters": [], "options": sheet}
+        one = {**job, "source": str(path), "name": path.name, **asked}
         for do in (kind.kind, probe.probe, contact.contact_sheets):
             try:
                 told = do({**one, "width": 64, "height": 48}, lambda part, doing: None)

@@ -99,7 +99,7 @@ def enter(job: dict[str, Any]) -> queue.SimpleQueue[bytes]:
         job["limits"],
         readable=[job["source"], *job.get("readable", ())],
         writable=[job["into"]] if "into" in job else [],
-        forks=job["work"] in FORKING,
+        forks=job.get("work") in FORKING,
     )
     return die_with_parent(job["parent"])
 

@@ -37,7 +37,7 @@ OPTIONS = {
 
 @pytest.fixture
 def bounded() -> LocalMedia:
-    return LocalMedia(60, QUICK)
+    return LocalMedia(60, bounds=QUICK)
 
 
 async def text_of(media: LocalMedia, path: Path, form: str) -> tuple[str, Reading]:
@@ -141,7 +141,7 @@ async def test_a_page_that_unpacks_without_end_is_left_out(
 
 
 async def test_after_a_few_endless_pages_the_rest_is_left_out(tmp_path: Path) -> None:
-    media = LocalMedia(60, Bounds(page_seconds=0.5))
+    media = LocalMedia(60, bounds=Bounds(page_seconds=0.5))
     path = nested(tmp_path / "a.pdf")
     data = path.read_bytes().replace(
         b"/Kids [3 0 R 15 0 R] /Count 2", b"/Kids [" + b"3 0 R " * 40 + b"] /Count 40"
@@ -154,7 +154,7 @@ async def test_after_a_few_endless_pages_the_rest_is_left_out(tmp_path: Path) ->
 
 
 async def test_cancelling_ends_the_hands_too(tmp_path: Path) -> None:
-    media = LocalMedia(60, Bounds(page_seconds=60))
+    media = LocalMedia(60, bounds=Bounds(page_seconds=60))
     path = nested(tmp_path / "a.pdf")
     before = children()
     told = asyncio.Event()

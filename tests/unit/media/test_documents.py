@@ -409,7 +409,7 @@ async def test_a_drawing_is_drawn_with_its_letters(media: LocalMedia, tmp_path: 
 
 
 async def test_pages_beyond_the_bounds_are_left_out_and_told(tmp_path: Path) -> None:
-    media = LocalMedia(60, Bounds(pages=2, previews=3, text_chars=300))
+    media = LocalMedia(60, bounds=Bounds(pages=2, previews=3, text_chars=300))
     path = papers.pdf(tmp_path / "a.pdf", [papers.prose_page(n) for n in range(5)])
     text, read = await text_of(media, path, "pdf")
     assert len(text) == 300

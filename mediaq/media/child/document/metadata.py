@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mediaq.media.child.document import damage
 from mediaq.media.child.document.bounds import Bounds
 from mediaq.media.child.document.readers import reader
 
@@ -29,7 +30,8 @@ FORMATS = {
 def document_metadata(job: dict[str, Any], tell: Callable[[float, str], None]) -> dict[str, Any]:
     """Answer with the fields of ``mediaq.steps.document_metadata.DocumentMetadata``."""
     path, form = job["source"], job["form"]
-    facts = _facts(path, job["name"], form, Bounds(**job["bounds"]), gps=job["gps"])
+    with damage.refused(job["name"]):
+        facts = _facts(path, job["name"], form, Bounds(**job["bounds"]), gps=job["gps"])
     tell(0.5, "computing the checksum")
     with Path(path).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, ImageStat
 
 from mediaq.media.caption import amount
-from mediaq.media.child.document import hands
+from mediaq.media.child.document import damage, hands
 from mediaq.media.child.document.bounds import Bounds
 from mediaq.media.child.layout import Layout, lay_out
 from mediaq.media.child.picture import SUFFIXES, save
@@ -32,7 +32,8 @@ def previews(job: dict[str, Any], tell: Callable[[float, str], None]) -> dict[st
     """
     bounds, options = Bounds(**job["bounds"]), job["options"]
     into, kind = Path(job["into"]), options["format"]
-    count, facts, begin = _source(job, bounds)
+    with damage.refused(job["name"]):
+        count, facts, begin = _source(job, bounds)
     most = min(count, bounds.previews, options["frames"] or count)
 
     def drawn(done: int) -> None:
@@ -160,7 +161,9 @@ def _sheets(
         path = into / f"sheet-{number:02}.{SUFFIXES[options['format']]}"
         save(sheet, path, options["format"])
         size = {"width": sheet.width, "height": sheet.height}
-        sheets.append({"path": str(path), "number": number, "frame_count": len(part), **size})
+        across = layout.columns
+        grid = {"columns": across, "rows": -(-len(part) // across), "frame_count": len(part)}
+        sheets.append({"path": str(path), "number": number, **grid, **size})
     return layout, sheets
 
 

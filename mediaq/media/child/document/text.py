@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mediaq.media.child.document import hands
+from mediaq.media.child.document import damage, hands
 from mediaq.media.child.document.bounds import Bounds
 from mediaq.media.child.document.extract import Extract, Part, joined
 from mediaq.media.child.document.readers import reader
@@ -30,7 +30,8 @@ def document_text(job: dict[str, Any], tell: Callable[[float, str], None]) -> di
     The answer has the fields of ``mediaq.steps.text_analysis.Reading``.
     """
     bounds = Bounds(**job["bounds"])
-    extract = _extract(job, bounds, tell)
+    with damage.refused(job["name"]):
+        extract = _extract(job, bounds, tell)
     text, places = joined(extract, bounds.text_chars)
     path = Path(job["into"]) / "text.txt"
     path.write_text(text, encoding="utf-8")
