@@ -58,7 +58,7 @@ def work(job, answers):
             except MemoryError:
                 ends["memory"] += 1
         # A child has one file; here containers that were left open would pile up.
-        gc.collect()
+        gc.unfreeze(); gc.collect()
     return ends
 entry._work = work
 entry.main(job)
