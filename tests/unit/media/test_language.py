@@ -70,7 +70,9 @@ def test_nouns_of_german_are_no_names() -> None:
 async def analysed(media: LocalMedia, folder: Path, text: str, told: str | None = None) -> Findings:
     path = folder / "text.txt"
     path.write_text(text, "utf-8")
-    return await media.ask("text_analysis", path, Findings, title="a.txt", language=told)
+    return await media.ask(
+        "text_analysis", path, Findings, title="a.txt", into=str(path.parent), language=told
+    )
 
 
 async def test_figures_are_counted(media: LocalMedia, tmp_path: Path) -> None:
