@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import subprocess
+import sys
 import textwrap
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -240,10 +242,36 @@ async def test_a_foreign_working_folder_is_not_searched_for_modules(
 
 def test_the_filter_has_a_number_for_each_call_on_each_architecture() -> None:
     for column, _ in enumerate(seccomp.MACHINES):
-        program = seccomp._program(column, 1)
+        program = seccomp._program(column, 1, forks=False)
         assert len(program) % 8 == 0
         numbers = [call[column] for call in seccomp.REFUSED if call[column] is not None]
         assert len(set(numbers)) == len(numbers)
+
+
+FORKS = """
+import os, socket, sys
+sys.path.insert(0, sys.argv[1])
+from mediaq.media.child import sandbox
+sandbox.confine({"NOFILE": 64}, forks=True)
+reader, writer = os.pipe()
+if (child := os.fork()) == 0:
+    for forbidden in (lambda: os.execv(sys.executable, ["python"]), socket.socket):
+        try:
+            forbidden()
+        except PermissionError:
+            os.write(writer, b"refused ")
+    os._exit(0)
+os.waitpid(child, 0)
+print(os.read(reader, 100).decode())
+"""
+
+
+def test_what_a_work_forks_is_confined_as_it_is() -> None:
+    root = str(Path(__file__).parents[3])
+    told = subprocess.run(
+        [sys.executable, "-c", FORKS, root], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert told.stdout.split() == ["refused", "refused"]
 
 
 def test_the_limits_that_a_child_gets_are_those_of_the_settings() -> None:
