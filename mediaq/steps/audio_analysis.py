@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mediaq import pictures
 from mediaq.errors import Rejected
 from mediaq.kit import Kit, Step, Work
-from mediaq.model import Made, MadeFile, MadeResult, Picture, Probe, Skip, Value
+from mediaq.model import Made, MadeResult, Picture, Probe, Skip, Value
 
 SAMPLES = "speech.s16"
 USES_SAMPLES = frozenset({"transcription", "summary", "classification"})
@@ -102,19 +103,11 @@ async def run(work: Work, kit: Kit) -> Made:
             raise
         # The pictures are worth seeing although the sound cannot be heard.
         return Made(skipped=Skip(code="unreadable_audio", why=refusal.message))
-    files = [
-        MadeFile(
-            name=picture.path.name,
-            file_type="preview",
-            stored=await kit.storage.put(picture.path, f"{kit.outputs}/{picture.path.name}"),
-            mime_type="image/png",
-            width=picture.width,
-            height=picture.height,
-            sequence_order=order,
-            metadata={"shows": picture.path.stem},
-        )
-        for order, picture in enumerate(heard.pictures, start=1)
-    ]
+    files = await pictures.store_all(
+        kit,
+        {"preview": heard.pictures},
+        lambda picture: {"metadata": {"shows": picture.path.stem}},
+    )
     return Made(
         files=files,
         results=[

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from typing import Any
 
+from mediaq import pictures
 from mediaq.kit import Kit, Step, Work
-from mediaq.model import FileType, Frame, Made, MadeFile, MadeSheet, Picture, Preview, Probe, Sheet
+from mediaq.model import Frame, Made, Preview, Probe
 
-MIME_TYPES = {"jpeg": "image/jpeg", "webp": "image/webp", "png": "image/png"}
 TOLD = {"seconds", "wanted_seconds", "instead_of"}
 
 
@@ -23,58 +22,29 @@ async def run(work: Work, kit: Kit) -> Made:
         title=work.title,
         progress=kit.progress,
     )
-    mime_type = MIME_TYPES[options.format]
+    files = await pictures.store_all(
+        kit,
+        {
+            "contact_sheet": made.sheets,
+            "frame": made.frames,
+            "thumbnail": [made.thumbnail],
+            "preview": [made.preview] if made.preview else [],
+        },
+        _about,
+    )
+    tile = (made.tile_width, made.tile_height)
+    metadata = {"method": made.method, "notes": list(made.notes)}
+    sheets = pictures.rows_of(made.sheets, options, tile, made.interval_seconds, metadata)
+    return Made(files=files, sheets=sheets)
 
-    async def store(picture: Frame | Sheet | Picture, file_type: FileType, order: int) -> MadeFile:
-        frame = picture if isinstance(picture, Frame) else None
-        moving = picture if isinstance(picture, Preview) else None
-        return MadeFile(
-            name=picture.path.name,
-            file_type=file_type,
-            stored=await kit.storage.put(picture.path, f"{kit.outputs}/{picture.path.name}"),
-            mime_type=MIME_TYPES["webp"] if moving else mime_type,
-            width=picture.width,
-            height=picture.height,
-            duration_seconds=moving and moving.duration_seconds,
-            frame_number=frame and frame.number,
-            sequence_order=order,
-            metadata=frame.model_dump(include=TOLD, exclude_none=True) if frame else {},
-        )
 
-    def all_of(
-        pictures: Sequence[Frame | Sheet | Picture], file_type: FileType
-    ) -> list[asyncio.Task[MadeFile]]:
-        return [
-            group.create_task(store(picture, file_type, order))
-            for order, picture in enumerate(pictures, start=1)
-        ]
-
-    async with asyncio.TaskGroup() as group:
-        tasks = [
-            *all_of(made.sheets, "contact_sheet"),
-            *all_of(made.frames, "frame"),
-            *all_of([made.thumbnail], "thumbnail"),
-            *all_of([made.preview] if made.preview else [], "preview"),
-        ]
-    sheets = [
-        MadeSheet(
-            file=sheet.path.name,
-            grid_cols=sheet.columns,
-            grid_rows=sheet.rows,
-            frame_count=sheet.frame_count,
-            frames_per_sheet=options.columns * options.rows,
-            sheet_number=sheet.number,
-            total_sheets=len(made.sheets),
-            frame_interval_seconds=made.interval_seconds,
-            image_width=sheet.width,
-            image_height=sheet.height,
-            thumbnail_width=made.tile_width,
-            thumbnail_height=made.tile_height,
-            metadata={"method": made.method, "notes": list(made.notes)},
-        )
-        for sheet in made.sheets
-    ]
-    return Made(files=[task.result() for task in tasks], sheets=sheets)
+def _about(picture: pictures.Shown) -> dict[str, Any]:
+    if isinstance(picture, Frame):
+        metadata = picture.model_dump(include=TOLD, exclude_none=True)
+        return {"frame_number": picture.number, "metadata": metadata}
+    if isinstance(picture, Preview):
+        return {"duration_seconds": picture.duration_seconds}
+    return {}
 
 
 STEP = Step("contact_sheets", run, ("contact_sheets",))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from mediaq import pictures
 from mediaq.kit import Kit, Step, Work
-from mediaq.model import Made, MadeFile, Picture, Skip, Value
+from mediaq.model import Made, Picture, Skip, Value
 
 
 class Cover(Value):
@@ -21,19 +22,7 @@ async def run(work: Work, kit: Kit) -> Made:
     if found.picture is None:
         why = f"{work.title}: {found.note}" if found.note else f"{work.title} has no cover picture"
         return Made(skipped=Skip(code="no_cover", why=why))
-    stored = await kit.storage.put(found.picture.path, f"{kit.outputs}/cover.jpg")
-    return Made(
-        files=[
-            MadeFile(
-                name="cover.jpg",
-                file_type="thumbnail",
-                stored=stored,
-                mime_type="image/jpeg",
-                width=found.picture.width,
-                height=found.picture.height,
-            )
-        ]
-    )
+    return Made(files=[await pictures.store(kit, found.picture, "thumbnail")])
 
 
 STEP = Step("cover", run, ("metadata_extraction",))
